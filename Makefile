@@ -1,0 +1,48 @@
+# Every target sets up what it needs. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+.venv/installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv on PATH; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Setting up .venv (once; about a minute) …"
+	@"$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch .venv/installed
+
+.PHONY: setup
+setup: .venv/installed  ## set up the environment in .venv
+
+.PHONY: demo
+demo: setup  ## run the whole flow over migrations/ on an embedded PostgreSQL
+	@$(BIN)/python -m flows.demo
+
+.PHONY: ui
+ui: setup  ## start a Prefect server with the deployments registered, for the browser
+	@$(BIN)/python -m flows.ui
+
+.PHONY: test
+test: setup  ## run all tests but e2e
+	@$(BIN)/python -m pytest -m "not e2e"
+
+.PHONY: check
+check: setup  ## ruff and mypy
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+.PHONY: lock
+lock:  ## refresh requirements.lock (needs uv)
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
+		--extra flows --group dev pyproject.toml -o requirements.lock
+
+.PHONY: clean
+clean:  ## remove the environment and the local state
+	@if [ -f .pgrollout/postgres/root/location ]; then rm -rf "$$(cat .pgrollout/postgres/root/location)"; fi
+	@rm -rf .venv .pgrollout .mypy_cache .pytest_cache .ruff_cache
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
