@@ -1,0 +1,344 @@
+"""
+Nodes: what a command does to the schema, as far as the lint rules ask.
+
+Small values that a rule can match on; ``parser`` makes them from PostgreSQL's own parse tree. A name keeps what was
+written: without a schema it is empty, and ``lint.schema`` says which one is meant. Anything else is ``Other``.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """The name of a table, an index or another object of a schema."""
+
+    schema: str
+    """Schema as written; empty if there is none, ``pg_temp`` where a temporary table is made."""
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class TypeName:
+    """A column's type: ``varchar(20)``, ``numeric(10,2)[]``, ``app.mood``."""
+
+    name: str
+    """PostgreSQL's internal name for its own types: ``int4``, ``bpchar``, ``timestamptz``."""
+    modifiers: tuple[int, ...] = ()
+    """What stands in the parentheses."""
+    is_array: bool = False
+    schema: str = ""
+    """Schema as written; empty for PostgreSQL's own types."""
+
+    def __str__(self) -> str:
+        name = f"{self.schema}.{self.name}" if self.schema else self.name
+        modifiers = f"({','.join(map(str, self.modifiers))})" if self.modifiers else ""
+        return f"{name}{modifiers}{'[]' if self.is_array else ''}"
+
+
+class ConstraintKind(StrEnum):
+    """What a constraint demands."""
+
+    CHECK = "CHECK"
+    FOREIGN_KEY = "FOREIGN KEY"
+    NOT_NULL = "NOT NULL"
+    PRIMARY_KEY = "PRIMARY KEY"
+    UNIQUE = "UNIQUE"
+    EXCLUDE = "EXCLUDE"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A constraint of a table or of a column."""
+
+    kind: ConstraintKind
+    name: str = ""
+    """Empty if the server is to find one."""
+    columns: tuple[str, ...] = ()
+    """The columns it is on, where it lists them."""
+    not_valid: bool = False
+    """NOT VALID: existing rows are not looked at."""
+    enforced: bool = True
+    """False for NOT ENFORCED: no row is ever looked at."""
+    references: Name | None = None
+    """The table a foreign key points to."""
+    not_null_columns: tuple[str, ...] = ()
+    """The columns that a CHECK proves to be not null: ``a IS NOT NULL AND …``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDefinition:
+    """A column, as CREATE TABLE or ADD COLUMN define it."""
+
+    name: str
+    type: TypeName
+    not_null: bool = False
+    """NOT NULL or PRIMARY KEY."""
+    has_default: bool = False
+    """A row that does not say gets a value: a default other than NULL, serial, identity, generated."""
+    is_virtual: bool = False
+    """Generated when it is read; nothing is stored."""
+    constraints: tuple[Constraint, ...] = ()
+    """Its CHECK and FOREIGN KEY constraints, and NOT NULL if that has a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A command that no rule asks about."""
+
+    kind: str
+    """Its name in PostgreSQL's parse tree: ``insert_stmt``."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTable:
+    """CREATE TABLE in all its forms, CREATE MATERIALIZED VIEW, SELECT INTO; LIKE and AS make more columns than listed."""
+
+    name: Name
+    columns: tuple[ColumnDefinition, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    if_not_exists: bool = False
+    is_partitioned: bool = False
+    inherits: bool = False
+    """Its columns change with those of another: PARTITION OF, INHERITS, OF a type."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddColumn:
+    """ALTER TABLE … ADD COLUMN."""
+
+    column: ColumnDefinition
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropColumn:
+    """ALTER TABLE … DROP COLUMN."""
+
+    column: str
+
+
+class Using(StrEnum):
+    """How the values of a column get into its new type."""
+
+    CAST = "cast"
+    """By the plain cast to the new type, written or not."""
+    CASTS = "casts"
+    """By casts over other types."""
+    EXPRESSION = "expression"
+    """By an expression of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeType:
+    """ALTER TABLE … ALTER COLUMN … TYPE."""
+
+    column: str
+    type: TypeName
+    using: Using = Using.CAST
+
+
+@dataclass(frozen=True, slots=True)
+class SetNotNull:
+    """ALTER TABLE … ALTER COLUMN … SET NOT NULL."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropNotNull:
+    """ALTER TABLE … ALTER COLUMN … DROP NOT NULL."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddConstraint:
+    """ALTER TABLE … ADD CONSTRAINT."""
+
+    constraint: Constraint
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateConstraint:
+    """ALTER TABLE … VALIDATE CONSTRAINT."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropConstraint:
+    """ALTER TABLE … DROP CONSTRAINT."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttachPartition:
+    """ALTER TABLE … ATTACH PARTITION, and INHERIT, which ties a table's columns to another's just as well."""
+
+    child: Name
+
+
+Action = (
+    AddColumn
+    | DropColumn
+    | ChangeType
+    | SetNotNull
+    | DropNotNull
+    | AddConstraint
+    | ValidateConstraint
+    | DropConstraint
+    | AttachPartition
+    | Other
+)
+"""One part of an ALTER TABLE."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlterTable:
+    """ALTER TABLE: the table and what is done to it, in order."""
+
+    table: Name
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RenameTable:
+    """ALTER TABLE … RENAME TO; the server takes it for an index, too."""
+
+    table: Name
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameColumn:
+    """ALTER TABLE … RENAME COLUMN."""
+
+    table: Name
+    column: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameConstraint:
+    """ALTER TABLE … RENAME CONSTRAINT."""
+
+    table: Name
+    constraint: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameIndex:
+    """ALTER INDEX … RENAME TO."""
+
+    index: Name
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameSchema:
+    """ALTER SCHEMA … RENAME TO."""
+
+    schema: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTable:
+    """ALTER TABLE … SET SCHEMA."""
+
+    table: Name
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropTable:
+    """DROP TABLE of one or more."""
+
+    tables: tuple[Name, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropMaterializedView:
+    """DROP MATERIALIZED VIEW of one or more."""
+
+    views: tuple[Name, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropSchema:
+    """DROP SCHEMA of one or more, with what is in them."""
+
+    schemas: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateIndex:
+    """CREATE INDEX."""
+
+    table: Name
+    name: str = ""
+    """Empty if the server is to find one."""
+    concurrently: bool = False
+    only: bool = False
+    """ON ONLY: not on the partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropIndex:
+    """DROP INDEX of one or more."""
+
+    indexes: tuple[Name, ...]
+    concurrently: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSchema:
+    """CREATE SCHEMA, with the commands inside it; the tables they name are in it."""
+
+    schema: str
+    elements: tuple["Node", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetSearchPath:
+    """SET search_path, by any way; RESET of it leads back to ``public``."""
+
+    schemas: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunCode:
+    """DO or CALL: code that can do anything, which nobody sees here."""
+
+    what: str
+    """``DO`` or ``CALL``."""
+    words: frozenset[str]
+    """The words of its text in lower case: the tables it could change are among them, unless it reads their names."""
+
+
+Node = (
+    Other
+    | CreateTable
+    | AlterTable
+    | RenameTable
+    | RenameColumn
+    | RenameConstraint
+    | RenameIndex
+    | RenameSchema
+    | MoveTable
+    | DropTable
+    | DropMaterializedView
+    | DropSchema
+    | CreateIndex
+    | DropIndex
+    | CreateSchema
+    | SetSearchPath
+    | RunCode
+)
+"""One command."""

@@ -1,0 +1,159 @@
+"""
+Plans: what a run would do to one database, decided before anything is executed.
+
+A plan is a value: printed, reviewed, compared. Its digest covers what was decided (release, files, segments,
+statements), not what fluctuates, so that an approved plan still holds when it is applied.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pgrollout.content import Content
+from pgrollout.history import Pending
+from pgrollout.secrets import mask_statement
+from pgrollout.segments import Kind, Segment, segments
+
+FORMAT_VERSION = 1
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlannedStatement(_Value):
+    """One statement that would run."""
+
+    number: int = Field(description="Position in its file, from 1.")
+    line: int = Field(description="Line of its first character, from 1.")
+    offset: int = Field(description="Offset of its first byte in the file, from 0.")
+    sha256: str = Field(description="Digest of its text.")
+    text: str = Field(description="The statement, password literals masked.")
+
+
+class PlannedSegment(_Value):
+    """Statements that commit together."""
+
+    kind: Kind = Field(description="How they are run.")
+    reason: str = Field(description="Why so.")
+    statements: tuple[PlannedStatement, ...]
+
+
+class PlannedFile(_Value):
+    """One file that would run."""
+
+    name: str
+    version: str
+    description: str
+    hash: str = Field(description="Its entry of the sum file, without h1:.")
+    out_of_order: bool = Field(description="Whether it comes before files that are already applied.")
+    resumes_after: int = Field(description="Statements that an earlier run has already done.")
+    stall_budget_ms: int | None = Field(description="What its header asks for, in milliseconds.")
+    segments: tuple[PlannedSegment, ...]
+
+
+class Plan(_Value):
+    """What a run would do to one database."""
+
+    format_version: int = FORMAT_VERSION
+    database: str
+    release: str = Field(description="Digest of the release.")
+    current: str | None = Field(description="Version of the newest applied migration.")
+    baseline: str | None = Field(description="Version that is recorded as applied before, without being run.")
+    backup: Literal["dump", "schema", "none"] = Field(description="What is dumped before.")
+    files: tuple[PlannedFile, ...]
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` over what was decided; the masked texts are left out, their digests are in."""
+        decided = self.model_dump(mode="json", exclude={"database"})
+        for file in decided["files"]:
+            for segment in file["segments"]:
+                for statement in segment["statements"]:
+                    del statement["text"]
+        text = json.dumps(decided, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def statement_count(self) -> int:
+        """How many statements would run."""
+        return sum(len(segment.statements) for file in self.files for segment in file.segments)
+
+
+def make_plan(
+    *,
+    database: str,
+    release: str,
+    current: str | None,
+    backup: Literal["dump", "schema", "none"],
+    pending: Pending,
+    contents: Mapping[str, Content],
+    hashes: Mapping[str, str],
+) -> Plan:
+    """
+    Return the plan for the pending files.
+
+    Args:
+        database: Name of the database.
+        release: Digest of the release.
+        current: Version of the newest applied migration, None without one.
+        backup: What is dumped before.
+        pending: The files that would run.
+        contents: What each of them says, by file name.
+        hashes: Each one's entry of the sum file, by file name.
+
+    Raises:
+        UnreadableFile: An explicit transaction of a file is not closed.
+    """
+    early = {migration.name for migration in pending.out_of_order}
+    files = []
+    for migration in pending.migrations:
+        content = contents[migration.name]
+        done = next((row.applied for row in pending.resumes if row.version == migration.version), 0)
+        files.append(
+            PlannedFile(
+                name=migration.name,
+                version=migration.version,
+                description=migration.description,
+                hash=hashes[migration.name],
+                out_of_order=migration.name in early,
+                resumes_after=done,
+                stall_budget_ms=content.directives.stall_budget_ms,
+                segments=tuple(_planned(content, segment) for segment in segments(content, done)),
+            )
+        )
+    return Plan(
+        database=database,
+        release=release,
+        current=current,
+        baseline=pending.baseline.version if pending.baseline else None,
+        backup=backup if files else "none",
+        files=tuple(files),
+    )
+
+
+_REASONS = {
+    Kind.TRANSACTION: "the file is one transaction",
+    Kind.STATEMENT: "txmode none: each statement commits by itself, outside a transaction where it must",
+    Kind.BLOCK: "txmode none: the file's own transaction",
+}
+
+
+def _planned(content: Content, segment: Segment) -> PlannedSegment:
+    return PlannedSegment(
+        kind=segment.kind,
+        reason=_REASONS[segment.kind],
+        statements=tuple(
+            PlannedStatement(
+                number=statement.index + 1,
+                line=statement.line,
+                offset=statement.start_byte,
+                sha256=hashlib.sha256(statement.text.encode()).hexdigest(),
+                text=mask_statement(statement.text),
+            )
+            for statement in content.statements[segment.first : segment.last + 1]
+        ),
+    )
