@@ -1,0 +1,58 @@
+"""PG303: SET NOT NULL without a proof."""
+
+import pytest
+
+from tests.pgrollout.lint.linting import hits, lint_files
+
+TABLE = "CREATE TABLE t (a int, b int NOT NULL);"
+SET = "ALTER TABLE t ALTER COLUMN a SET NOT NULL;"
+CHECK = "ALTER TABLE t ADD CONSTRAINT k CHECK (a IS NOT NULL AND a > 0) NOT VALID;"
+VALIDATE = "ALTER TABLE t VALIDATE CONSTRAINT k;"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        (TABLE, SET),
+        (TABLE, CHECK, SET),
+        (TABLE, CHECK, VALIDATE, "ALTER TABLE t DROP CONSTRAINT k;", SET),
+        (TABLE, CHECK, VALIDATE, "ALTER TABLE t DROP CONSTRAINT k, ALTER a SET NOT NULL;"),
+        (TABLE, "ALTER TABLE t ADD CHECK (a IS NOT NULL OR b > 0);", SET),
+        (TABLE, "ALTER TABLE t ADD CHECK (a IS NOT NULL) NOT ENFORCED;", SET),
+        (TABLE + "ALTER TABLE t ALTER a SET NOT NULL;", "ALTER TABLE t ALTER a DROP NOT NULL;", SET),
+    ],
+)
+def test_a_scan_is_found(files: tuple[str, ...]) -> None:
+    """Without a valid CHECK that proves it, the server reads the table."""
+    (finding,) = lint_files(*files).findings
+
+    assert (finding.code, finding.subject) == ("PG303", "t.a")
+    assert finding.message.startswith("SET NOT NULL reads the whole table under an ACCESS EXCLUSIVE lock: readers")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        (TABLE + SET,),
+        (TABLE, CHECK, VALIDATE, SET),
+        (TABLE, CHECK, VALIDATE + SET + "ALTER TABLE t DROP CONSTRAINT k;"),
+        (TABLE, "ALTER TABLE t ADD CHECK (a IS NOT NULL) NOT VALID; ALTER TABLE t VALIDATE CONSTRAINT t_a_check;", SET),
+        (TABLE, "ALTER TABLE t ALTER b SET NOT NULL;"),
+        ("CREATE TABLE t (a int PRIMARY KEY);", SET),
+        ("CREATE TABLE t AS SELECT 1 AS a;", CHECK, VALIDATE, SET),
+        ("CREATE TABLE t PARTITION OF p DEFAULT;", CHECK, VALIDATE, SET),
+        ("CREATE TABLE t (a int, PRIMARY KEY (a));", SET),
+        ("CREATE TABLE t (a int CHECK (a IS NOT NULL));", SET),
+        ("CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY);", SET),
+    ],
+)
+def test_a_proof_is_believed(files: tuple[str, ...]) -> None:
+    """A new table, a column that is NOT NULL already, and a valid CHECK need no scan."""
+    assert hits(*files) == []
+
+
+def test_an_unknown_table_may_scan() -> None:
+    """Where no migration made the column, only the catalog knows, and the finding says so."""
+    (finding,) = lint_files(SET).findings
+
+    assert "readers and writers may wait" in finding.message
