@@ -1,0 +1,96 @@
+"""
+Chunks: the pieces of a migration that are sent at once, and what in them failed.
+
+Cut between statements, so that a cancel and progress get in between; most migrations are one chunk. The server tells of a
+failure how many commands ended well before it, or the position it points at; here that becomes a place in the file.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgrollout import splitter
+from pgrollout.content import Content
+from pgrollout.errors import StatementFailed
+from pgrollout.place import Place, place_at
+from pgrollout.postgres import sqlstate
+from pgrollout.postgres.execute import Failure
+from pgrollout.quoting import name
+from pgrollout.secrets import mask_statement
+from pgrollout.statement import Statement
+
+MISSING_ROLE = re.compile(r'role "(.+)" does not exist')
+MESSAGE_CHARACTERS = 1_000_000
+"""Longest text sent at once: a longer file goes in several round trips, so that a cancel and progress get in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a migration that is sent in one message."""
+
+    text: str
+    """The SQL."""
+    offset: int
+    """Where it begins in the file's text."""
+
+
+def chunks(content: Content, first: int, most: int = MESSAGE_CHARACTERS) -> Iterator[Chunk]:
+    """
+    Yield the text of the statements from index ``first`` on, cut between statements.
+
+    A file with a delimiter of its own is sent statement by statement: only Atlas's splitter knows where one ends.
+    """
+    statements = content.statements[first:]
+    if content.custom_delimiter:
+        for statement in statements:
+            yield Chunk(statement.text, statement.start)
+        return
+    start = 0 if first == 0 else (statements[0].start if statements else len(content.text))
+    if len(content.text) - start > most:
+        for statement, following in itertools.pairwise(statements):
+            if following.end - start > most:
+                yield Chunk(content.text[start : statement.end], start)
+                start = statement.end
+    yield Chunk(content.text[start:], start)
+
+
+def statement_failed(content: Content, failure: Failure, before: str, piece: Chunk) -> StatementFailed | None:
+    """
+    Return the error of a statement of the file; None if the failure is not of its text.
+
+    Args:
+        content: The migration.
+        failure: What the server said of a message.
+        before: What stood in the message before the file's text.
+        piece: The file's text in the message.
+    """
+    theirs = splitter.split(piece.text).statements
+    failed = failure.finished - (len(splitter.split(before).statements) if before else 0)
+    offset: int | None = None
+    if failure.position is not None and len(before) <= failure.position < len(before) + len(piece.text):
+        offset = failure.position - len(before)
+    elif failure.position is None and 0 <= failed < len(theirs):
+        offset = theirs[failed].start
+    if offset is None:
+        return None
+    statement = next((s for s in theirs if s.start <= offset < s.end), theirs[-1] if theirs else None)
+    place = place_at(content.migration.name, content.text, piece.offset + offset)
+    return StatementFailed(
+        Place(place.file, place.line, place.column, mask_statement(place.text)),
+        content.migration.version,
+        failure.sqlstate,
+        mask_statement(failure.message),
+        mask_statement(statement.text) if statement else "",
+        _advice(failure, statement),
+        int(sqlstate.exit_code(failure.sqlstate)),
+    )
+
+
+def _advice(failure: Failure, statement: Statement | None) -> str:
+    advice = sqlstate.advice(failure.sqlstate)
+    if failure.sqlstate == "42704" and (role := MISSING_ROLE.search(failure.message)):
+        advice = f"Roles belong to the server: create it there first (CREATE ROLE {name(role[1])} NOLOGIN), then run it again."
+    if statement and statement.keywords[:1] == ("CREATE",) and "CONCURRENTLY" in statement.keywords:
+        advice += " The build may have left an invalid index of that name: drop it with DROP INDEX CONCURRENTLY first."
+    return advice

@@ -1,0 +1,175 @@
+"""
+Connections: from a database's settings to an open connection, or to the environment of PostgreSQL's own programs.
+
+Whatever libpq understands works: URL, service file, PG* variables, TLS up to ``verify-full``, several hosts. URL
+parameters that libpq does not know become server settings, as Atlas's driver has it. Knows nothing of migrations.
+
+Source: PostgreSQL manual, "Connection URIs", "Environment Variables".
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeAlias
+from urllib.parse import quote, unquote
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
+
+from pgrollout.errors import ConfigurationError, LoginFailed, ServerUnavailable
+from pgrollout.quoting import name
+from pgrollout.settings import Database, Target, masked, target
+
+log = logging.getLogger(__name__)
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+_SCHEMES = ("postgresql://", "postgres://")
+_PERMANENT = re.compile(
+    r"authentication failed|no password supplied|does not exist|pg_hba\.conf|certificate|"
+    r"SSL(?! SYSCALL| connection has been closed)|not permitted to log in|role .* is not|"
+    r"invalid (connection option|port|sslmode|integer)|definition of service|service file"
+)
+
+
+def libpq_url(url: str) -> str:
+    """
+    Return the URL as libpq takes it: parameters it does not know are moved into ``options``.
+
+    Raises:
+        ConfigurationError: The text is no PostgreSQL URL.
+    """
+    if not url.startswith(_SCHEMES):
+        shown = masked(url) if "://" in url else "a text that does not begin with postgresql://"
+        raise ConfigurationError("the database URL", f"is {shown}.", "Write postgresql://user@host:5432/database.")
+    base, _, query = url.partition("?")
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()} | {"ssl"}
+    kept: list[str] = []
+    options: list[str] = []
+    for pair in filter(None, query.split("&")):
+        key, _, value = pair.partition("=")
+        if key == "options":
+            options.insert(0, unquote(value))
+        elif key in known:
+            kept.append(pair)
+        else:
+            options.append("-c " + unquote(key) + "=" + re.sub(r"([\\\s])", r"\\\1", unquote(value)))
+    if options:
+        kept.append("options=" + quote(" ".join(options), safe=""))
+    return base + ("?" + "&".join(kept) if kept else "")
+
+
+def url_search_path(database: Database) -> str | None:
+    """Return the URL's ``search_path`` parameter, which binds Atlas to one schema; None without one."""
+    where = target(database)
+    if where.kind != "url":
+        return None
+    for pair in where.value.get_secret_value().partition("?")[2].split("&"):
+        key, _, value = pair.partition("=")
+        if key == "search_path" and value:
+            return unquote(value)
+    return None
+
+
+@contextmanager
+def conninfo(database: Database, *, start: bool = True) -> Iterator[str]:
+    """
+    Give the libpq connection string of the database while the block lasts; it may hold a password.
+
+    The embedded server is started for the block when it is the target and not running, unless ``start`` is false.
+    """
+    where = target(database)
+    match where.kind:
+        case "url":
+            yield libpq_url(where.value.get_secret_value())
+        case "service":
+            yield make_conninfo(service=where.value.get_secret_value())
+        case "libpq":
+            yield ""
+        case "embedded":
+            from pgrollout.postgres import embedded
+
+            with embedded.server(database.root, start=start) as server:
+                yield server.database(database.name)
+
+
+@contextmanager
+def connect(database: Database, *, application_name: str, start: bool = True) -> Iterator[Connection]:
+    """
+    Open a connection in autocommit mode, as the configured role, and close it after the block.
+
+    Args:
+        database: Its settings.
+        application_name: How ``pg_stat_activity`` shows it, at most 63 bytes; set in the start-up packet.
+        start: Whether the embedded server may be started.
+
+    Raises:
+        LoginFailed: The server, or libpq, refuses for a reason that waiting does not cure.
+        ServerUnavailable: No host answered.
+    """
+    with ExitStack() as stack:
+        text = stack.enter_context(conninfo(database, start=start))
+        connection = stack.enter_context(_open(database, text, application_name))
+        if database.role:
+            try:
+                connection.execute("SET ROLE " + name(database.role))
+            except psycopg.Error as error:
+                raise LoginFailed(_shown(database), f"role {database.role}: {_first_line(error)}.") from error
+        yield connection
+
+
+def _open(database: Database, text: str, application_name: str) -> Connection:
+    try:
+        return psycopg.connect(
+            text,
+            autocommit=True,
+            prepare_threshold=None,
+            client_encoding="UTF8",  # the files are; a database of another encoding converts
+            application_name=application_name,
+            connect_timeout=max(1, round(database.connect_timeout_ms / 1000)),
+        )
+    except psycopg.Error as error:
+        problem = _first_line(error)
+        kind = LoginFailed if _PERMANENT.search(str(error)) else ServerUnavailable
+        raise kind(_shown(database), problem) from error
+
+
+def _shown(database: Database) -> str:
+    """The target for people: where it is and who says so, without a password."""
+    where: Target = target(database)
+    text = masked(where.value.get_secret_value()) if where.kind == "url" else ""
+    return f"database {database.name} ({f'{text}, from ' if text else ''}{where.source})"
+
+
+def _first_line(error: psycopg.Error) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # With several hosts psycopg lists each attempt; all of them tell more than the last.
+    return "; ".join(lines) if len(lines) <= 6 else "; ".join(lines[:6]) + " …"
+
+
+@contextmanager
+def libpq_environment(database: Database) -> Iterator[dict[str, str]]:
+    """
+    Give the environment in which PostgreSQL's own programs reach the database, while the block lasts.
+
+    Everything the URL says is in PG* variables: a command line is seen by every user of the host, an environment is not.
+    """
+    with conninfo(database) as text:
+        yield environment_of(text)
+
+
+def environment_of(text: str) -> dict[str, str]:
+    """Return this process's environment with the connection string's parameters as PG* variables."""
+    variables = {
+        option.keyword.decode(): option.envvar.decode()
+        for option in Conninfo.get_defaults()
+        if option.envvar is not None
+    }
+    environment = dict(os.environ)
+    for key, value in conninfo_to_dict(text).items():
+        if key in variables and value is not None:
+            environment[variables[key]] = str(value)
+    return environment

@@ -1,0 +1,120 @@
+"""
+Replay: the directory from its start, on an empty shadow database.
+
+Shows that a new database can be made, and gives the schema that the live one must have. Roles that the migrations name
+and the shadow lacks are made NOLOGIN. What this server cannot run, an extension that it does not have, is reported as
+not analysed; anything else that fails is an error of the directory.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from pgrollout.content import Content
+from pgrollout.errors import ReplayFailed, ServerUnavailable, StatementFailed
+from pgrollout.place import place_at
+from pgrollout.postgres.chunk import MISSING_ROLE, Chunk, chunks, statement_failed
+from pgrollout.postgres.connection import Connection, connect
+from pgrollout.postgres.execute import ConnectionLost, CopyFromClient, Failure, send
+from pgrollout.postgres.shadow import ShadowDatabase
+from pgrollout.segments import Kind, segments
+
+log = logging.getLogger(__name__)
+
+_NOT_HERE = frozenset({"0A000", "58P01", "08001", "08006", "58030"})
+"""Feature or file that this server lacks, or a server it cannot reach: says nothing about the directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How far the replay came."""
+
+    files: int
+    """Files that ran."""
+    not_analysed: StatementFailed | None = None
+    """The first statement that this server cannot run; nothing after it was tried."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the shadow now has the schema that the directory makes."""
+        return self.not_analysed is None
+
+
+def replay(shadow: ShadowDatabase, contents: Iterable[Content]) -> Replayed:
+    """
+    Run the files on the shadow database, without any history.
+
+    Raises:
+        ReplayFailed: A statement does not run, and not for lack of something on this server.
+    """
+    count = 0
+    with connect(shadow.database, application_name="pgrollout/shadow") as connection:
+        _speak_english(connection)
+        for content in contents:
+            try:
+                _run(connection, content)
+            except StatementFailed as error:
+                if error.sqlstate in _NOT_HERE:
+                    return Replayed(count, error)
+                raise ReplayFailed(error.place, f"{error.message} (SQLSTATE {error.sqlstate})", error.advice) from error
+            count += 1
+            connection.execute("DISCARD ALL")
+            _speak_english(connection)
+    return Replayed(count)
+
+
+def _run(connection: Connection, content: Content) -> None:
+    made: set[str] = set()
+    for segment in segments(content):
+        while error := _run_segment(connection, content, segment.kind, segment.first, segment.last):
+            role = MISSING_ROLE.search(error.message) if error.sqlstate == "42704" else None
+            if role is None or role[1] in made:
+                raise error
+            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role[1])))
+            log.debug("role created on the shadow role=%s", role[1])
+            made.add(role[1])
+
+
+def _run_segment(connection: Connection, content: Content, kind: Kind, first: int, last: int) -> StatementFailed | None:
+    match kind:
+        case Kind.TRANSACTION:
+            pieces = list(chunks(content, first))
+            before, after = "BEGIN;\n", "\n;\nCOMMIT"
+        case Kind.STATEMENT:
+            statement = content.statements[first]
+            pieces, before, after = [Chunk(statement.text, statement.start)], "", ""
+        case Kind.BLOCK:
+            start, end = content.statements[first].start, content.statements[last].end
+            pieces, before, after = [Chunk(content.text[start:end], start)], "", ""
+    for number, piece in enumerate(pieces):
+        opening = before if number == 0 else ""
+        closing = after if number == len(pieces) - 1 else ""
+        answer = _send(connection, opening + piece.text + closing, content)
+        if isinstance(answer, Failure):
+            if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                send(connection, "ROLLBACK")
+            return statement_failed(content, answer, opening, piece) or StatementFailed(
+                None, content.migration.version, answer.sqlstate, answer.message, "COMMIT", "Correct the migration.", 1
+            )
+    return None
+
+
+def _send(connection: Connection, text: str, content: Content) -> str | Failure:
+    try:
+        return send(connection, text)
+    except ConnectionLost as error:
+        raise ServerUnavailable("the shadow's server", str(error)) from error
+    except CopyFromClient as error:
+        place = place_at(content.migration.name, content.text, 0)
+        raise ReplayFailed(place, "COPY from the client: nobody is there to feed it.", "Use INSERT.") from error
+
+
+def _speak_english(connection: Connection) -> None:
+    """The name of a missing role is only in the message."""
+    try:
+        connection.execute("SET lc_messages = 'C'")
+    except psycopg.errors.InsufficientPrivilege:
+        log.debug("messages of the shadow stay in the server's language")

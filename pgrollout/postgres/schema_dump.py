@@ -1,0 +1,335 @@
+"""
+Schema dumps: a database's schema as text, object by object, for comparing the live one with the shadow's.
+
+Both sides are dumped by the same ``pg_dump``, cut at its headers and freed of what may differ although the schema does
+not: comments, settings, owners, tablespaces, the server's own marks. Other major versions word the same thing
+differently; they are not compared.
+
+Source: PostgreSQL manual, "pg_dump"; Atlas, "exclude" patterns; ``src/bin/pg_dump/pg_backup_archiver.c``, ``_printTocEntry``.
+"""
+
+import fnmatch
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from pgrollout.errors import BackupImpossible, ConfigurationError, ProgramMissing
+from pgrollout.postgres import dump, programs
+from pgrollout.postgres.connection import Connection
+from pgrollout.postgres.dump import LOCK_WAIT_MS, Waiting
+from pgrollout.postgres.programs import Program
+from pgrollout.postgres.revisions import DEFAULT_SCHEMA, TABLE
+from pgrollout.schema_difference import Difference, differences
+
+OWNER = "OWNER"
+"""Stands for the owner of an object, whoever that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of a database is compared."""
+
+    schemas: tuple[str, ...] = ("*",)
+    """Patterns of schemas."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of what is left out: ``schema``, ``schema.object``; of things without schema (extensions) their name."""
+    ledger_schema: str = "pgrollout"
+    revisions_schema: str = DEFAULT_SCHEMA
+    """Schema of the revisions table, which is left out; where it is a schema of its own, with it."""
+
+    def __post_init__(self) -> None:
+        """Refuse what Atlas knows and we do not, rather than let it have no effect."""
+        for pattern in (*self.schemas, *self.exclude):
+            if "[type=" in pattern or len(_parts(pattern)) > 2:
+                raise ConfigurationError(
+                    "exclude", f"{pattern!r} is neither a schema nor schema.object.", "Leave out whole objects."
+                )
+
+    @property
+    def whole(self) -> bool:
+        """Whether all schemas are looked at, and so what is in none."""
+        return "*" in self.schemas
+
+    def has_schema(self, schema: str) -> bool:
+        """Whether a schema is compared."""
+        ours = schema == self.ledger_schema or (schema == self.revisions_schema == DEFAULT_SCHEMA)
+        return not ours and _matches(schema, self.schemas) and not _matches(schema, self._excluded(1))
+
+    def has(self, schema: str, name: str) -> bool:
+        """Whether an object of a schema is compared."""
+        if schema == self.revisions_schema and name in (TABLE, f"{TABLE}_pkey"):
+            return False
+        return self.has_schema(schema) and not any(
+            _matches(schema, [first]) and _matches(name, [second])
+            for first, second in map(_parts, self.exclude_objects)
+        )
+
+    def has_global(self, name: str) -> bool:
+        """Whether something that is in no schema, like an extension, is compared."""
+        return self.whole and not _matches(name, self._excluded(1))
+
+    @property
+    def exclude_objects(self) -> list[str]:
+        """The patterns of objects in schemas."""
+        return self._excluded(2)
+
+    def _excluded(self, parts: int) -> list[str]:
+        return [pattern for pattern in self.exclude if len(_parts(pattern)) == parts]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One table, view or sequence."""
+
+    schema: str
+    name: str
+    parent: tuple[str, str] | None
+    """The partitioned table that it is a partition of."""
+    owner: tuple[str, str] | None
+    """The table whose column the sequence belongs to."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Schema and name."""
+        return self.schema, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The live schema beside the one that the directory makes."""
+
+    objects: int
+    """How many objects were compared."""
+    differences: tuple[Difference, ...]
+    """The tolerated ones among them."""
+    not_compared: str = ""
+    """Why nothing was compared; empty if it was."""
+
+
+def compare(live: Connection, shadow: Connection, scope: Scope, application_name: str = "pgrollout") -> Comparison:
+    """
+    Compare the live schema with the shadow's.
+
+    Partitions that only the live database has are made at run time: they are reported, and no failure.
+
+    Raises:
+        TableNotReadable, ServerUnavailable: Waiting can cure it.
+        BackupImpossible: A schema cannot be dumped, mostly for want of a right.
+    """
+    major, other = (connection.info.server_version // 10000 for connection in (live, shadow))
+    if major != other:
+        reason = f"the server is PostgreSQL {major}, the shadow {other}, and each words the same schema its own way"
+        return Comparison(0, (), reason)
+    tls = any(connection.pgconn.ssl_in_use for connection in (live, shadow))
+    try:
+        program = programs.fitting("pg_dump", at_least=major, near=major, tls=tls)
+    except ProgramMissing as error:
+        return Comparison(0, (), str(error))
+    made = _partitions_of_its_own(_relations(live), _relations(shadow), scope)
+    expected = schema_objects(shadow, scope, program, application_name=application_name)
+    actual = schema_objects(live, scope, program, without=made, application_name=application_name)
+    found = [_judged(difference) for difference in differences(expected, actual)]
+    found += [
+        Difference(f"TABLE {schema}.{name}", "unexpected", "", "", "a partition made at run time")
+        for schema, name in sorted(made)
+    ]
+    return Comparison(len(expected.keys() | actual.keys()) + len(made), tuple(found))
+
+
+def schema_objects(
+    connection: Connection,
+    scope: Scope,
+    program: Program,
+    *,
+    without: Collection[tuple[str, str]] = (),
+    application_name: str = "pgrollout",
+) -> dict[str, str]:
+    """
+    Return the SQL of every object in scope, by kind and name: ``TABLE public.orders``.
+
+    Args:
+        connection: An open connection to the database; the dump gets one of its own to the same server.
+        scope: What is dumped.
+        program: The ``pg_dump``; the same for what is compared.
+        without: Tables left out beside those that the scope leaves out.
+        application_name: How the server shows the dump's connection.
+    """
+    left_out = _left_out(_relations(connection), scope, without)
+    schemas = [schema for schema in _schemas(connection) if not scope.has_schema(schema)]
+    waiting = Waiting(connection, application_name)
+    with programs.environment(connection, application_name) as environment:
+        ended = programs.run(_argv(program, schemas, left_out), environment, watch=waiting.look)
+    if ended.status != 0:
+        raise dump.failure(connection.info.dbname, ended, waiting) or BackupImpossible(
+            f"the schema of {connection.info.dbname} cannot be read: {ended.last_words}",
+            dump.advice(ended, "Settle that, then run this again."),
+        )
+    lines = dump.without_what_servers_refuse(ended.output.splitlines(keepends=True))
+    return cut(b"".join(lines).decode(errors="replace"), scope)
+
+
+def _argv(program: Program, schemas: Collection[str], relations: Collection[tuple[str, str]]) -> list[str]:
+    return [
+        str(program.path),
+        "--no-password",
+        "--schema-only",
+        "--encoding=UTF8",
+        "--no-comments",
+        "--no-security-labels",
+        "--no-subscriptions",
+        "--no-tablespaces",
+        f"--lock-wait-timeout={LOCK_WAIT_MS}",
+        *(f"--exclude-schema={_exact(schema)}" for schema in schemas),
+        *(f"--exclude-table={_exact(*relation)}" for relation in sorted(relations)),
+    ]
+
+
+_HEADER = re.compile(
+    r"^--\n-- Name: (?P<name>.*); Type: (?P<type>[A-Z ]+); Schema: (?P<schema>.*?); Owner: ?(?P<owner>.*)\n--\n\n",
+    re.MULTILINE,
+)
+_FOOTER = re.compile(r"^--\n-- PostgreSQL database dump complete\n--\n.*", re.MULTILINE | re.DOTALL)
+_TRAILING_SETTINGS = re.compile(r"(?:^SET \w+ = [^\n]*;\n\s*)+\Z", re.MULTILINE)
+_TRAILING_OWNER = re.compile(r"^ALTER [^\n]* OWNER TO [^\n]*;\s*\Z", re.MULTILINE)
+_TEXT = r"'(?:[^']|'')*'::(?:character varying|character|bpchar|text)(?:\(\d+\))?"
+_CAST_ARRAY = re.compile(rf"\(ARRAY\[({_TEXT}(?:, {_TEXT})*)\]\)::text\[\]")
+
+
+def cut(text: str, scope: Scope) -> dict[str, str]:
+    """Return a plain dump's objects in scope, each with its SQL freed of what does not count."""
+    text = _FOOTER.sub("", text)
+    headers = list(_HEADER.finditer(text))
+    found: dict[str, str] = {}
+    ends = [*(header.start() for header in headers[1:]), len(text)]
+    for header, end in zip(headers, ends, strict=False):
+        sql = _normalised(text[header.end() : end], header["type"], header["owner"])
+        if sql and _in_scope(header, scope):
+            schema = "" if header["schema"] == "-" else f"{header['schema']}."
+            key = f"{header['type']} {schema}{header['name']}"
+            found[key] = f"{found[key]}\n{sql}" if key in found else sql
+    return found
+
+
+def _in_scope(header: re.Match[str], scope: Scope) -> bool:
+    schema, kind, name = header["schema"], header["type"], header["name"]
+    if schema != "-":
+        # Functions have their arguments in the name; what belongs to a table has the table's name before its own.
+        return scope.has(schema, name.partition("(")[0])
+    subject = name.removeprefix("SCHEMA ") if kind == "ACL" else name
+    if kind == "SCHEMA" or name.startswith("SCHEMA "):
+        return scope.has_schema(subject)
+    return scope.has_global(subject)
+
+
+def _normalised(sql: str, kind: str, owner: str) -> str:
+    sql = _TRAILING_OWNER.sub("", _TRAILING_SETTINGS.sub("", sql.rstrip("\n") + "\n").rstrip() + "\n").strip()
+    if sql.startswith("-- *not* creating schema"):
+        return ""
+    if "(ARRAY[" in sql:
+        sql = _CAST_ARRAY.sub(_cast_each, sql)
+    if kind in ("ACL", "DEFAULT ACL"):
+        quoted = '"' + owner.replace('"', '""') + '"'
+        sql = re.sub(rf"(?<= )(?:{re.escape(owner)}|{re.escape(quoted)})(?=[ ;])", OWNER, sql)
+    return sql
+
+
+def _cast_each(array: re.Match[str]) -> str:
+    """A list that was dumped and restored has the cast on each member: the same to the server, another text."""
+    return "ARRAY[" + ", ".join(f"({member})::text" for member in re.findall(_TEXT, array[1])) + "]"
+
+
+_RELATIONS = """
+SELECT n.nspname, c.relname, pn.nspname, p.relname, o.nspname, t.relname
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
+LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+LEFT JOIN pg_catalog.pg_depend d ON c.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+    AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')
+LEFT JOIN pg_catalog.pg_class t ON t.oid = d.refobjid
+LEFT JOIN pg_catalog.pg_namespace o ON o.oid = t.relnamespace
+WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+"""
+
+_SCHEMAS = "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+
+
+def _relations(connection: Connection) -> Mapping[tuple[str, str], Relation]:
+    relations = {}
+    for schema, name, parent_schema, parent, owner_schema, owner in connection.execute(_RELATIONS).fetchall():
+        relations[schema, name] = Relation(
+            schema,
+            name,
+            (parent_schema, parent) if parent is not None else None,
+            (owner_schema, owner) if owner is not None else None,
+        )
+    return relations
+
+
+def _schemas(connection: Connection) -> list[str]:
+    return sorted(name for (name,) in connection.execute(_SCHEMAS).fetchall())
+
+
+def _partitions_of_its_own(
+    live: Mapping[tuple[str, str], Relation], shadow: Mapping[tuple[str, str], Relation], scope: Scope
+) -> set[tuple[str, str]]:
+    """Return the partitions that only the live database has, of tables that both have."""
+
+    def is_own(relation: Relation) -> bool:
+        if relation.parent is None or relation.key in shadow or not scope.has(*relation.key):
+            return False
+        return relation.parent in shadow or is_own(live[relation.parent])
+
+    return {key for key, relation in live.items() if is_own(relation)}
+
+
+def _left_out(
+    relations: Mapping[tuple[str, str], Relation], scope: Scope, without: Collection[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Return what pg_dump must leave out, with the sequences of its columns, which pg_dump would keep."""
+
+    def is_out(key: tuple[str, str]) -> bool:
+        return key in without or not scope.has(*key)
+
+    return {
+        key
+        for key, relation in relations.items()
+        if is_out(key) or (relation.owner is not None and is_out(relation.owner))
+    }
+
+
+def _judged(difference: Difference) -> Difference:
+    """What comes with the cluster rather than with a migration is reported, and no failure."""
+    if difference.kind == "unexpected" and difference.object == "ACL SCHEMA public":
+        return Difference(difference.object, "unexpected", "", difference.actual, "as the cluster was made or upgraded")
+    return difference
+
+
+def _matches(name: str, patterns: Collection[str]) -> bool:
+    # Go's path.Match, which Atlas uses, writes [^…] where fnmatch has [!…].
+    return any(fnmatch.fnmatchcase(name, pattern.replace("[^", "[!")) for pattern in patterns)
+
+
+def _parts(pattern: str) -> list[str]:
+    """Split a pattern at its dots, except those in brackets."""
+    return list(_split(pattern))
+
+
+def _split(pattern: str) -> Iterator[str]:
+    part = ""
+    in_brackets = False
+    for character in pattern:
+        in_brackets = character == "[" or (in_brackets and character != "]")
+        if character == "." and not in_brackets:
+            yield part
+            part = ""
+        else:
+            part += character
+    yield part
+
+
+def _exact(*parts: str) -> str:
+    """Return a name as a pattern that only this name matches."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)

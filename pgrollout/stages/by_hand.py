@@ -1,0 +1,172 @@
+"""
+By hand: what a person says about the history, ``set`` and ``resolve``; nothing of a migration is run.
+
+Under the run lock, in one transaction, with who said it and why in the ledger.
+
+Source: Atlas, ``cmd/atlas/internal/cmdapi/migrate.go``, ``migrateSetRun``.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from pgrollout.atlas_splitter import partial_hashes
+from pgrollout.content import read_content
+from pgrollout.errors import HistoryChanged, NoOpenIntent
+from pgrollout.history import Edit, RevisionType, find_version, set_version
+from pgrollout.postgres import atlas_lock, ledger, revisions
+from pgrollout.postgres.connection import connect
+from pgrollout.postgres.ledger import OpenIntent, Run
+from pgrollout.postgres.sqlstate import explained
+from pgrollout.postgres.state import Session, State, read_session, read_state
+from pgrollout.postgres.writer import Writer
+from pgrollout.settings import Database
+from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed, started_by
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A database under the run lock."""
+
+    reviewed: Reviewed
+    state: State
+    session: Session
+    run: Run
+    writer: Writer
+
+    @property
+    def schema(self) -> str:
+        """The ledger's schema."""
+        return self.state.ledger.schema
+
+    def step(self, version: str, position: int, kind: str, what: str, reason: str) -> str:
+        """Return the SQL that keeps what was said, and why."""
+        backend = (self.session.backend_pid, self.session.backend_start)
+        return ledger.step_sql(
+            self.schema, self.run, version=version, position=position, kind=kind, statement=what, hash="",
+            backend=backend, reason=reason,
+        )  # fmt: skip
+
+
+def set_current(database: Database, version: str | None, reason: str, *, dry_run: bool = False) -> Edit:
+    """
+    Make ``version`` the current one in the history: newer rows are deleted, missing ones added as resolved.
+
+    Args:
+        database: Its settings.
+        version: Version of a file; None is the last file.
+        reason: Why, for the ledger.
+        dry_run: Return what would be done, and write nothing.
+
+    Raises:
+        UnknownVersion: No file has that version.
+        LockNotAcquired: A run is under way; tried once, as Atlas does.
+    """
+    with _held(database, reason, lock=not dry_run) as held:
+        edit = set_version(held.reviewed.migrations, held.state.revisions, version)
+        if dry_run or edit.is_empty:
+            return edit
+        table = held.state.table
+        files = {migration.version: migration for migration in held.reviewed.migrations}
+        records = []
+        if edit.removed:
+            records.append(revisions.delete_sql(table, [revision.version for revision in edit.removed]))
+        # Applied is made equal to total, so that Atlas agrees that nothing is left to do; the hash is that of the file
+        # as it is now, which is what counts as done.
+        records += [
+            revisions.write_sql(
+                table, version=row.version, description=row.description, type=row.type | RevisionType.RESOLVED,
+                applied=row.total, total=row.total, execution_time="execution_time",
+                hash=held.reviewed.hash_of(files[row.version]) if row.version in files else row.hash,
+                error=row.error, error_stmt=row.error_stmt,
+            )
+            for row in edit.resolved
+        ]  # fmt: skip
+        records += [
+            revisions.write_sql(
+                table, version=migration.version, description=migration.description, type=RevisionType.RESOLVED,
+                applied=0, total=0, hash=held.reviewed.hash_of(migration),
+            )
+            for migration in edit.added
+        ]  # fmt: skip
+        gone = {revision.version for revision in edit.removed} | ({edit.target} if edit.target else set())
+        gone |= {revision.version for revision in edit.resolved}
+        records += [
+            ledger.end_intent_sql(held.schema, held.run, intent.version, intent.position, "set", reason)
+            for intent in held.state.ledger.open_intents
+            if intent.version in gone
+        ]
+        what = f"set {edit.target}: {len(edit.added)} added, {len(edit.removed)} removed"
+        records.append(held.step(edit.target or "", 0, "set", what, reason))
+        records.append(ledger.end_run_sql(held.schema, held.run, "done"))
+        held.writer.start(records)
+        return edit
+
+
+def resolve(database: Database, version: str, position: int, *, took_effect: bool, reason: str) -> OpenIntent:
+    """
+    Settle a statement whose end nobody saw, by a person's word.
+
+    Args:
+        database: Its settings.
+        version: Version of the migration.
+        position: Statement of its file, from 1.
+        took_effect: Whether it did; if not, the next run executes it again.
+        reason: How that is known, for the ledger.
+
+    Raises:
+        NoOpenIntent: Nobody asks about that statement.
+        HistoryChanged: It took effect, and the file has another one in its place now.
+        LockNotAcquired: A run is under way.
+    """
+    with _held(database, reason, lock=True) as held:
+        intents = held.state.ledger.open_intents
+        intent = next((i for i in intents if (i.version, i.position) == (version, position)), None)
+        if intent is None:
+            asked = ", ".join(f"{i.version} statement {i.position}" for i in intents)
+            raise NoOpenIntent(version, position, asked)
+        outcome = "resolved: done" if took_effect else "resolved: run again"
+        records = [
+            ledger.end_intent_sql(held.schema, held.run, version, position, outcome, reason),
+            held.step(version, position, "resolve", outcome, reason),
+            ledger.end_run_sql(held.schema, held.run, "done"),
+        ]
+        if took_effect:
+            migrations = held.reviewed.migrations
+            migration = migrations[find_version(migrations, version, "resolve")]
+            statements = read_content(migration).statements
+            now = [hashlib.sha256(each.text.encode()).hexdigest() for each in statements[position - 1 : position]]
+            if now != [intent.hash]:
+                raise HistoryChanged(
+                    migration.name, position, intent.hash, now[0] if now else "there is no such statement"
+                )
+            is_end = position >= len(statements)
+            records.append(
+                revisions.write_sql(
+                    held.state.table, version=version, description=migration.description, type=RevisionType.EXECUTE,
+                    applied=position, total=len(statements), hash=held.reviewed.hash_of(migration),
+                    partial_hashes=None if is_end else partial_hashes(statements[:position]),
+                )
+            )  # fmt: skip
+        held.writer.start(records)
+        return intent
+
+
+@contextmanager
+def _held(database: Database, reason: str, *, lock: bool) -> Iterator[_Held]:
+    reviewed, run_id = read_reviewed(database), new_run_id()
+    with (
+        explained("editing the history"),
+        connect(database, application_name=f"pgrollout/{run_id}/0") as connection,
+        ExitStack() as stack,
+    ):
+        session = read_session(connection, database)
+        if lock:
+            stack.enter_context(atlas_lock.held(connection, wait_ms=0))
+        state = read_state(connection, database)
+        run = Run(
+            id=run_id, history=state.table.schema, token=state.ledger.token + 1, release=reviewed.release.digest,
+            plan="", server_version=session.server_version, started_by=started_by(), source="cli", reason=reason,
+        )  # fmt: skip
+        yield _Held(reviewed, state, session, run, Writer(connection, session, state.table, state.ledger, run))

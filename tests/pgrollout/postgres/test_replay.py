@@ -1,0 +1,133 @@
+"""Replaying: the whole directory on an empty shadow database."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from pgrollout.content import read_content
+from pgrollout.errors import ReplayFailed
+from pgrollout.migration import Migration
+from pgrollout.postgres.connection import connect
+from pgrollout.postgres.replay import Replayed, replay
+from pgrollout.postgres.shadow import ShadowDatabase, shadow
+from pgrollout.settings import Shadow
+from tests.servers import Database
+
+NONE = "-- atlas:txmode none\n\n"
+
+
+@pytest.fixture
+def made(any_database: Database, tmp_path: Path) -> Iterator[ShadowDatabase]:
+    """A shadow database on each version."""
+    settings = any_database.settings(tmp_path, shadow=Shadow(server="url", url=SecretStr(any_database.url)))
+    with shadow(settings) as made:
+        assert made is not None
+        yield made
+
+
+def play(made: ShadowDatabase, **files: str) -> Replayed:
+    """Replay files, in the order given."""
+    return replay(made, [read_content(Migration(f"{name}.sql", text.encode())) for name, text in files.items()])
+
+
+def tables(made: ShadowDatabase) -> list[str]:
+    """Return the tables and indexes that there are, by name."""
+    with connect(made.database, application_name="pgrollout/test") as connection:
+        rows = connection.execute(
+            "SELECT relname FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'i') ORDER BY 1"
+        )
+        return [name for (name,) in rows]
+
+
+def test_every_kind_of_file(made: ShadowDatabase) -> None:
+    """Wrapped files, statements outside a transaction, blocks and delimiters are run as apply runs them."""
+    replayed = play(
+        made,
+        a="CREATE TABLE a (id int);\nSET search_path = '';\nSET ROLE NONE;\n",
+        b=f"{NONE}CREATE INDEX CONCURRENTLY a_idx ON a (id);\nVACUUM a;\n",
+        c=f"{NONE}BEGIN;\nCREATE TABLE c (id int);\nCOMMIT;\nBEGIN;\nCREATE TABLE gone (id int);\nROLLBACK;\n",
+        d="-- atlas:delimiter \\n\\n\n\nCREATE TABLE d (id int)\n\nSELECT 1\n",
+        e="",
+    )
+
+    assert replayed == Replayed(5)
+    assert replayed.is_complete
+    assert tables(made) == ["a", "a_idx", "c", "d"]
+
+
+def test_history_is_not_written(made: ShadowDatabase) -> None:
+    """The shadow has what the directory makes, and neither history nor ledger."""
+    play(made, a="CREATE TABLE a (id int);\n")
+
+    with connect(made.database, application_name="pgrollout/test") as connection:
+        found = connection.execute("SELECT nspname FROM pg_namespace WHERE oid >= 16384").fetchall()
+
+    assert found == []
+
+
+def test_missing_roles_are_made(made: ShadowDatabase, any_database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """Roles that statements name are made, several in one file, also where the statement runs outside a transaction."""
+    caplog.set_level(logging.DEBUG, logger="pgrollout")
+    one, two, three = (f"{any_database.name}_{name}" for name in ("one", "two", 'th"ree'))
+    quoted = three.replace('"', '""')
+
+    replayed = play(
+        made,
+        a=f"CREATE TABLE a (id int);\nGRANT SELECT ON a TO {one}, {two};\n",
+        b=f'{NONE}ALTER TABLE a OWNER TO "{quoted}";\n',
+    )
+
+    assert replayed.is_complete
+    with connect(made.database, application_name="pgrollout/test") as connection:
+        assert connection.execute(
+            "SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname = ANY (%s) ORDER BY 1", [[one, two, three]]
+        ).fetchall() == [(one, False), (three, False), (two, False)]  # fmt: skip
+
+
+def test_failing_statement_has_its_place(made: ShadowDatabase) -> None:
+    """A directory that does not run from the start is an error, with file, line and column."""
+    with pytest.raises(ReplayFailed) as caught:
+        play(made, a="CREATE TABLE a (id int);\n", b="SELECT 1;\nSELECT 'é', nope FROM a;\n")
+
+    assert str(caught.value).startswith("b.sql:2:13: the directory does not run on an empty shadow database: column")
+    assert tables(made) == ["a"]
+
+
+def test_failure_at_commit(made: ShadowDatabase) -> None:
+    """A deferred constraint fails at COMMIT: the file is named."""
+    with pytest.raises(ReplayFailed, match=r"b\.sql|duplicate key"):
+        play(
+            made,
+            a="CREATE TABLE a (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED);\n",
+            b="INSERT INTO a VALUES (1), (1);\n",
+        )
+
+
+def test_copy_to_the_client_is_thrown_away(made: ShadowDatabase) -> None:
+    """What a COPY sends to the client is thrown away, as in apply."""
+    assert play(made, a="CREATE TABLE a (id int);\nCOPY a TO STDOUT;\n").is_complete
+
+
+def test_what_this_server_lacks_is_not_analysed(made: ShadowDatabase) -> None:
+    """An extension that is not there ends the replay without blaming the directory."""
+    replayed = play(made, a="CREATE TABLE a (id int);\n", b="CREATE EXTENSION no_such_extension;\n", c="SELECT nope;\n")
+
+    assert replayed.files == 1
+    assert not replayed.is_complete
+    assert replayed.not_analysed is not None
+    assert str(replayed.not_analysed.place) == "b.sql:1:1"
+
+
+def test_session_is_clean_for_every_file(made: ShadowDatabase) -> None:
+    """What one file sets is gone for the next, temporary tables and roles included."""
+    replayed = play(
+        made,
+        a="CREATE TEMP TABLE t (id int);\nSET search_path = '';\nSET ROLE pg_monitor;\n",
+        b="CREATE TABLE t (id int);\nDO $$ BEGIN ASSERT current_user = session_user; END $$;\n",
+    )
+
+    assert replayed.is_complete
+    assert tables(made) == ["t"]

@@ -1,0 +1,587 @@
+"""Writing: what a migration leaves in the history, where its errors are, and what it does not leave in the session."""
+
+from pathlib import Path
+
+import pytest
+
+from pgrollout.directory import read_directory
+from pgrollout.errors import ExitCode, HistoryChanged, RecordsRefused, StatementFailed, UnreadableFile
+from pgrollout.sum_file import sum_of
+from tests.project import Project
+from tests.servers import Database
+
+NONE = "-- atlas:txmode none\n\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path, database: Database) -> Project:
+    """A project on PostgreSQL 18."""
+    return Project(tmp_path, database)
+
+
+@pytest.fixture
+def any_project(tmp_path: Path, any_database: Database) -> Project:
+    """A project on each version."""
+    return Project(tmp_path, any_database)
+
+
+def hash_of(project: Project, name: str) -> str:
+    """Return the file's entry of the sum file."""
+    found = sum_of(read_directory(project.migrations).migrations).hash_of(name)
+    assert found is not None
+    return found
+
+
+# Rows.
+
+
+def test_finished_file_leaves_atlas_row(any_project: Project) -> None:
+    """A finished file leaves the row that Atlas would: counts, JSON null, empty errors, the hash without prefix."""
+    any_project.write({"1_a.sql": "CREATE TABLE a (id int);\nCREATE TABLE b (id int);\n", "2.sql": "SELECT 1"})
+
+    any_project.apply()
+
+    assert any_project.rows() == [
+        ("1", "a", 2, 2, 2, "", "", hash_of(any_project, "1_a.sql"), None),
+        ("2", "", 2, 1, 1, "", "", hash_of(any_project, "2.sql"), None),
+    ]
+    kept = any_project.database.execute(
+        "SELECT partial_hashes::text, executed_at <= now(), execution_time >= 0, operator_version "
+        "FROM atlas_schema_revisions.atlas_schema_revisions"
+    )
+    assert [row[:3] for row in kept] == [("null", True, True)] * 2
+    assert kept[0][3].startswith("pgrollout ")
+
+
+def test_empty_file_leaves_a_row(project: Project) -> None:
+    """A file without statements is recorded as done, in both modes."""
+    project.write({"1_a.sql": "", "2_b.sql": "-- only a remark\n", "3_c.sql": NONE})
+
+    project.apply()
+
+    assert [row[:5] for row in project.rows()] == [("1", "a", 2, 0, 0), ("2", "b", 2, 0, 0), ("3", "c", 2, 0, 0)]
+
+
+def test_failure_in_txmode_none_leaves_partial_row(any_project: Project) -> None:
+    """Statement three fails: two are applied of four, with error, statement and the hashes of the two."""
+    any_project.write(
+        {"1_a.sql": f"{NONE}CREATE TABLE c (id int);\nSELECT pg_sleep(0.4);\nSELECT 1/0;\nCREATE TABLE d (id int);\n"}
+    )
+
+    with pytest.raises(StatementFailed) as caught:
+        any_project.apply()
+
+    assert caught.value.place is not None
+    assert str(caught.value.place).startswith("1_a.sql:5:")
+    assert any_project.rows() == [
+        (
+            "1", "a", 2, 2, 4, "division by zero", "SELECT 1/0;", hash_of(any_project, "1_a.sql"),
+            ["h1:hk5GMR1OtYzxY65LCR84rTc8WR/aI/PdKG1oufqdOgk=", "h1:+FjrOhKwtQvmVIKZGH/FhXGvQbSpLA/s3BWsCuNldss="],
+        )
+    ]  # fmt: skip
+    assert not any_project.exists("d")
+
+
+def test_resume_keeps_first_time_and_refreshes_counts(any_project: Project) -> None:
+    """The mended file runs from where it stopped; total and hash are the new file's, the first time stays."""
+    any_project.write({"1_a.sql": f"{NONE}CREATE TABLE a (id int);\nSELECT 1/0;\n"})
+    with pytest.raises(StatementFailed):
+        any_project.apply()
+    first = any_project.database.execute("SELECT executed_at FROM atlas_schema_revisions.atlas_schema_revisions")
+
+    any_project.write({"1_a.sql": f"{NONE}CREATE TABLE a (id int);\nSELECT 1;\nCREATE TABLE b (id int);\n"})
+    any_project.apply()
+
+    assert any_project.rows() == [("1", "a", 2, 3, 3, "", "", hash_of(any_project, "1_a.sql"), None)]
+    assert first == any_project.database.execute(
+        "SELECT executed_at FROM atlas_schema_revisions.atlas_schema_revisions"
+    )
+
+
+def test_edited_prefix_is_refused(project: Project) -> None:
+    """A statement that ran must stay; the error names it, and the row stays as it was."""
+    project.write({"1_a.sql": f"{NONE}CREATE TABLE a (id int);\nSELECT 1/0;\n"})
+    with pytest.raises(StatementFailed):
+        project.apply()
+    before = project.rows()
+
+    project.write({"1_a.sql": f"{NONE}CREATE TABLE a (id bigint);\nSELECT 1;\n"})
+    with pytest.raises(HistoryChanged) as caught:
+        project.apply()
+
+    assert caught.value.code is ExitCode.MISMATCH
+    assert "statement 1" in str(caught.value)
+    assert "1_a.sql" in str(caught.value)
+    assert project.rows() == before
+
+
+def test_fewer_statements_than_applied_are_refused(project: Project) -> None:
+    """A file that lost statements that ran cannot be resumed."""
+    project.write({"1_a.sql": f"{NONE}CREATE TABLE a (id int);\nCREATE TABLE b (id int);\nSELECT 1/0;\n"})
+    with pytest.raises(StatementFailed):
+        project.apply()
+
+    project.write({"1_a.sql": f"{NONE}CREATE TABLE a (id int);\n"})
+    with pytest.raises(HistoryChanged):
+        project.apply()
+
+
+def test_all_that_failed_is_removed(project: Project) -> None:
+    """When only the failed statement is removed from the file, the next run has nothing to do but say so."""
+    project.write({"1_a.sql": f"{NONE}CREATE TABLE a (id int);\nSELECT 1/0;\n"})
+    with pytest.raises(StatementFailed):
+        project.apply()
+
+    project.write({"1_a.sql": f"{NONE}CREATE TABLE a (id int);\n"})
+    project.apply()
+
+    assert project.rows() == [("1", "a", 2, 1, 1, "", "", hash_of(project, "1_a.sql"), None)]
+
+
+def test_partial_row_continues_in_a_transaction(project: Project) -> None:
+    """Without the directive the rest of the file runs as one transaction, and nothing before it again."""
+    project.write({"1_a.sql": f"{NONE}CREATE TABLE a (id int);\nSELECT 1/0;\n"})
+    with pytest.raises(StatementFailed):
+        project.apply()
+
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\nCREATE TABLE b (id int);\nSELECT nope;\n"})
+    with pytest.raises(StatementFailed, match=r"1_a\.sql:3:8"):
+        project.apply()
+    assert not project.exists("b")
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\nCREATE TABLE b (id int);\n"})
+    project.apply()
+
+    assert project.exists("b")
+    assert [row[:5] for row in project.rows()] == [("1", "a", 2, 2, 2)]
+
+
+def test_passwords_are_masked_in_row_and_ledger(project: Project) -> None:
+    """The history tells which statement failed without its password."""
+    role = f"{project.database.name}_absent"
+    project.write({"1_a.sql": f"{NONE}ALTER ROLE {role} PASSWORD 'hunter2';\n"})
+
+    with pytest.raises(StatementFailed) as caught:
+        project.apply()
+
+    assert "hunter2" not in str(caught.value)
+    assert project.rows()[0][6] == f"ALTER ROLE {role} PASSWORD '***';"
+    assert "hunter2" not in project.dump().partition("1_a.sql: ")[0]
+
+
+# Failures and their places.
+
+
+def test_first_file_that_fails_leaves_nothing(any_project: Project) -> None:
+    """A first file that fails leaves neither Atlas's table nor the ledger, nor their schemas."""
+    before = any_project.dump() if any_project.database.server.version == 18 else ""
+    any_project.write({"1_a.sql": "CREATE TABLE a (id int);\nSELECT nope;\n"})
+
+    with pytest.raises(StatementFailed):
+        any_project.apply()
+
+    assert not any_project.exists("a")
+    assert not any_project.exists("atlas_schema_revisions.")
+    assert not any_project.exists("pgrollout.")
+    assert before in any_project.dump()
+
+
+@pytest.mark.parametrize(
+    ("sql", "place", "sqlstate"),
+    [
+        ("CREATE TABLE b (id int);\nCREATE TABEL c (id int);\n", "2_b.sql:2:8", "42601"),
+        ("SELECT 'é', nope FROM a;\n", "2_b.sql:1:13", "42703"),
+        ("-- é\nINSERT INTO a VALUES (1);\n\n  INSERT INTO a\n  VALUES (1);\n", "2_b.sql:4:3", "23505"),
+        ("DO $$\nBEGIN\n  RAISE EXCEPTION 'no';\nEND $$;\n", "2_b.sql:1:1", "P0001"),
+        ("CREATE TABLE b (id int);\nDO $$ BEGIN PERFORM 1/0; END $$;\n", "2_b.sql:2:1", "22012"),
+        ("DO $$ BEGIN\n  PERFORM nope FROM a;\nEND $$;\n", "2_b.sql:1:1", "42703"),
+        ("-- atlas:delimiter \\n\\n\n\nINSERT INTO a VALUES (7)\n\nINSERT INTO a VALUES (7)\n", "2_b.sql:5:1", "23505"),
+        ("-- atlas:delimiter \\n\\n\n\nSELECT 1\n\nSELECT\n  nope\n", "2_b.sql:6:3", "42703"),
+    ],
+    ids=["syntax", "column-after-é", "second", "plpgsql", "do", "do-column", "delimiter", "delimiter-column"],
+)  # fmt: skip
+def test_failure_in_the_middle(project: Project, sql: str, place: str, sqlstate: str) -> None:
+    """What ran before stays, the file leaves nothing, the place is the statement's or the very character's."""
+    project.write({"1_a.sql": "CREATE TABLE a (id int PRIMARY KEY);\n", "2_b.sql": sql, "3_c.sql": "SELECT 1;\n"})
+
+    with pytest.raises(StatementFailed) as caught:
+        project.apply()
+
+    assert str(caught.value.place) == place
+    assert caught.value.sqlstate == sqlstate
+    assert caught.value.code is ExitCode.FAILED
+    assert project.versions() == ["1"]
+    assert not project.exists("b")
+    assert project.database.execute("SELECT outcome FROM pgrollout.run") == [("failed",)]
+
+
+def test_failure_at_commit(project: Project) -> None:
+    """A deferred constraint fails at COMMIT: the file is named, and nothing of it is kept."""
+    project.write(
+        {
+            "1_a.sql": "CREATE TABLE a (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED);\n",
+            "2_b.sql": "CREATE TABLE b (id int);\nINSERT INTO a VALUES (1), (1);\n",
+        }
+    )
+
+    with pytest.raises(RecordsRefused) as caught:
+        project.apply()
+
+    assert "2_b.sql" in str(caught.value)
+    assert "23505" in str(caught.value)
+    assert caught.value.code is ExitCode.FAILED
+    assert project.versions() == ["1"]
+    assert not project.exists("b")
+
+
+def test_big_file_goes_in_pieces(project: Project) -> None:
+    """A file of several megabytes is one transaction still; an error in its last piece has its place."""
+    line = f"INSERT INTO a VALUES ('{'x' * 200}');\n"
+    count = 12_000
+    head = "CREATE TABLE a (x text);\n"
+    project.write({"1_a.sql": head + line * count + "SELECT é;\n"})
+
+    with pytest.raises(StatementFailed) as caught:
+        project.apply()
+    assert str(caught.value.place) == f"1_a.sql:{count + 2}:8"
+    assert not project.exists("a")
+
+    project.write({"1_a.sql": head + line * count})
+    project.apply()
+
+    assert project.database.execute("SELECT count(*) FROM a") == [(count,)]
+    assert [row[:5] for row in project.rows()] == [("1", "a", 2, count + 1, count + 1)]
+
+
+def test_copy_to_the_client_is_thrown_away(project: Project) -> None:
+    """What a COPY sends to the client is thrown away, and the commands after it count."""
+    copy = "CREATE TABLE a (id int);\nINSERT INTO a SELECT generate_series(1, 50000);\nCOPY a TO STDOUT;\n"
+    project.write({"1_a.sql": f"{copy}COPY a TO STDOUT;\nSELECT 1/0;\n"})
+    with pytest.raises(StatementFailed, match=r"1_a\.sql:5:1"):
+        project.apply()
+    assert not project.exists("a")
+
+    project.write({"1_a.sql": copy})
+    project.apply()
+
+    assert project.database.execute("SELECT count(*) FROM a") == [(50000,)]
+
+
+# txmode none.
+
+
+def test_statements_outside_a_transaction(any_project: Project) -> None:
+    """What cannot run in a transaction runs alone, with an intent that has an end; the rest commits with its row."""
+    any_project.write(
+        {
+            "1_a.sql": "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\n",
+            "2_b.sql": f"{NONE}CREATE INDEX CONCURRENTLY a_idx ON a (id);\nVACUUM a;\nINSERT INTO a VALUES (2);\n",
+        }
+    )
+
+    any_project.apply()
+
+    steps = any_project.database.execute(
+        "SELECT version, position, kind, outcome, ended_at IS NOT NULL FROM pgrollout.step ORDER BY id"
+    )
+    assert steps == [
+        ("1", 0, "transaction", "done", True),
+        ("2", 1, "alone", "done", True),
+        ("2", 2, "alone", "done", True),
+        ("2", 3, "statement", "done", True),
+    ]
+    assert any_project.database.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'a_idx'::regclass") == [
+        (True,)
+    ]
+    assert [row[:5] for row in any_project.rows()][1] == ("2", "b", 2, 3, 3)
+
+
+def test_call_that_commits(any_project: Project) -> None:
+    """A procedure that commits is found out by trying, and its work is done once."""
+    any_project.write(
+        {
+            "1_a.sql": "CREATE TABLE a (id int);\n"
+            "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN\n"
+            "  INSERT INTO a VALUES (1); COMMIT; INSERT INTO a VALUES (2); COMMIT;\nEND $$;\n",
+            "2_b.sql": f"{NONE}CALL p();\n",
+        }
+    )
+
+    any_project.apply()
+
+    assert any_project.database.execute("SELECT id FROM a ORDER BY 1") == [(1,), (2,)]
+    assert any_project.database.execute("SELECT kind, outcome FROM pgrollout.step WHERE version = '2'") == [
+        ("alone", "done")
+    ]
+
+
+def test_call_that_commits_is_explained_in_a_wrapped_file(project: Project) -> None:
+    """In a wrapped file the server refuses it, and the error says what to do."""
+    project.write(
+        {
+            "1_a.sql": "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$;\n",
+            "2_b.sql": "CALL p();\n",
+        }
+    )
+
+    with pytest.raises(StatementFailed, match="atlas:txmode none"):
+        project.apply()
+
+
+def test_statement_that_needs_to_be_alone_in_a_wrapped_file(project: Project) -> None:
+    """The server refuses it, nothing is kept, and the error says which directive lets it run."""
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\nCREATE INDEX CONCURRENTLY a_idx ON a (id);\n"})
+
+    with pytest.raises(StatementFailed, match="atlas:txmode none") as caught:
+        project.apply()
+
+    assert str(caught.value.place) == "1_a.sql:2:1"
+    assert not project.exists("a")
+
+
+def test_statement_that_fails_alone(project: Project) -> None:
+    """Its intent ends with the failure, the row has error and statement, the advice names the invalid index."""
+    project.write(
+        {
+            "1_a.sql": "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1), (1);\n",
+            "2_b.sql": f"{NONE}CREATE UNIQUE INDEX CONCURRENTLY a_idx ON a (id);\n",
+        }
+    )
+
+    with pytest.raises(StatementFailed, match="DROP INDEX CONCURRENTLY"):
+        project.apply()
+
+    assert project.database.execute("SELECT kind, outcome FROM pgrollout.step WHERE version = '2'") == [
+        ("alone", "failed")
+    ]
+    row = project.rows()[1]
+    assert row[3:5] == (0, 1)
+    assert "could not create unique index" in row[5]
+
+    project.database.execute("DROP INDEX a_idx; DELETE FROM a")
+    project.apply()
+
+    assert project.rows()[1][3:7] == (1, 1, "", "")
+
+
+@pytest.mark.parametrize(("end", "rows"), [("COMMIT", 2), ("END", 2), ("ROLLBACK", 0), ("ABORT", 0)])
+def test_explicit_block(project: Project, end: str, rows: int) -> None:
+    """A block is one segment: its rows are its own COMMIT's, a block that rolls back counts as run."""
+    project.write(
+        {
+            "1_a.sql": f"{NONE}CREATE TABLE a (id int);\nBEGIN;\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);\n"
+            f"{end};\nCREATE TABLE b (id int);\n"
+        }
+    )
+
+    project.apply()
+
+    assert project.database.execute("SELECT count(*) FROM a") == [(rows,)]
+    assert project.exists("b")
+    assert project.rows()[0][:5] == ("1", "a", 2, 6, 6)
+    assert project.database.execute("SELECT position, kind FROM pgrollout.step ORDER BY id") == [
+        (1, "statement"),
+        (2, "block"),
+        (6, "statement"),
+    ]
+
+
+def test_error_inside_a_block(project: Project) -> None:
+    """The block leaves nothing, the row stands before it, and the mended block runs as a whole."""
+    text = f"{NONE}CREATE TABLE a (id int);\nBEGIN;\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (@);\nCOMMIT;\n"
+    project.write({"1_a.sql": text.replace("@", "1/0")})
+
+    with pytest.raises(StatementFailed) as caught:
+        project.apply()
+
+    assert str(caught.value.place) == "1_a.sql:6:1"
+    assert project.database.execute("SELECT count(*) FROM a") == [(0,)]
+    assert project.rows()[0][3:5] == (1, 5)
+    assert "division by zero" in project.rows()[0][5]
+
+    project.write({"1_a.sql": text.replace("@", "2")})
+    project.apply()
+
+    assert project.database.execute("SELECT count(*) FROM a") == [(2,)]
+    assert project.rows()[0][3:7] == (5, 5, "", "")
+
+
+@pytest.mark.parametrize(
+    ("sql", "place"),
+    [("BEGIN;\nSELECT 1;\n", "1_a.sql:3:1"), ("SELECT 1;\nCOMMIT;\n", "1_a.sql:4:1")],
+    ids=["open", "unopened"],
+)
+def test_block_without_end_or_begin(project: Project, sql: str, place: str) -> None:
+    """A block that is not whole is refused before anything runs."""
+    project.write({"1_a.sql": NONE + sql})
+
+    with pytest.raises(UnreadableFile, match=place):
+        project.apply()
+
+    assert not project.exists("atlas_schema_revisions.")
+
+
+# The session.
+
+LEAKS: dict[str, tuple[str, str]] = {
+    "search_path": ("SET search_path = ''", "current_setting('search_path') <> '\"\"'"),
+    "settings": ("SET standard_conforming_strings = off", "current_setting('standard_conforming_strings') = 'on'"),
+    "date style": ("SET datestyle = 'SQL, DMY'", "current_setting('datestyle') = 'ISO, MDY'"),
+    "role": ('SET ROLE "{other}"', "current_user = session_user"),
+    "authorization": ('SET SESSION AUTHORIZATION "{other}"', "session_user = 'postgres'"),
+    "temporary table": ("CREATE TEMP TABLE t (id int)", "to_regclass('pg_temp.t') IS NULL"),
+    "prepared statement": ("PREPARE q AS SELECT 1", "NOT EXISTS (SELECT FROM pg_prepared_statements)"),
+    "cursor": ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "NOT EXISTS (SELECT FROM pg_cursors)"),
+    "read only": ("SET default_transaction_read_only = on", "current_setting('transaction_read_only') = 'off'"),
+}
+
+
+@pytest.mark.parametrize("mode", ["file", "none"])
+@pytest.mark.parametrize("leak", LEAKS)
+def test_nothing_leaks_into_the_next_file(any_project: Project, leak: str, mode: str) -> None:
+    """What a file sets is there for its own later statements and gone for the next file; our rows are written anyway."""
+    other = any_project.database.make_role("other", "NOLOGIN")
+    sql, is_clean = LEAKS[leak]
+    header = NONE if mode == "none" else ""
+    check = f"DO $$ BEGIN ASSERT {is_clean}; END $$;\n"
+    still = f"DO $$ BEGIN ASSERT NOT ({is_clean}); END $$;\n" if leak != "read only" else "SELECT 1;\n"
+    any_project.write(
+        {
+            "1_a.sql": f"{header}{sql.format(other=other)};\n{still}",
+            "2_b.sql": check,
+            "3_c.sql": f"{header}{sql.format(other=other)};\n{still}",
+            "4_d.sql": f"{NONE}{check}",
+        }
+    )
+
+    any_project.apply()
+
+    assert any_project.versions() == ["1", "2", "3", "4"]
+
+
+def test_records_are_written_under_hostile_settings(project: Project) -> None:
+    """Quotes and backslashes of a failing statement are kept as they are, whatever the file has set."""
+    sql = "SELECT 'a\\\\b', 1/0 AS \"it's\";"
+    project.write(
+        {"1_a.sql": f"{NONE}SET standard_conforming_strings = off;\nSET escape_string_warning = off;\n{sql}\n"}
+    )
+
+    with pytest.raises(StatementFailed):
+        project.apply()
+
+    assert project.rows()[0][6] == sql
+
+
+def test_names_with_quotes_and_backslashes(project: Project) -> None:
+    """A description with a quote and a backslash is kept as it is, also without standard_conforming_strings."""
+    project.write({"1_a\\b'c.sql": "SET LOCAL standard_conforming_strings = off;\nSELECT 1;\n"})
+
+    project.apply()
+
+    assert project.rows()[0][:2] == ("1", "a\\b'c")
+
+
+@pytest.mark.parametrize("mode", ["", NONE], ids=["file", "none"])
+def test_client_encoding_of_a_file(project: Project, mode: str) -> None:
+    """A file may say what a dump of another encoding says; the files are UTF-8 all the same, it and those after it."""
+    insert = "INSERT INTO a VALUES ('é');\n"
+    project.write(
+        {
+            "1_a.sql": f"{mode}CREATE TABLE a (x text);\nSET client_encoding = 'LATIN1';\n{insert}",
+            "2_b.sql": f"{mode}{insert}",
+            "3_c.sql": f"{mode}SET client_encoding = 'LATIN1';\nSELECT 'é', nope;\n",
+        }
+    )
+
+    with pytest.raises(StatementFailed, match=r"3_c\.sql:\d:13"):
+        project.apply()
+
+    assert project.database.execute("SELECT x FROM a") == [("é",), ("é",)]
+
+
+# Roles.
+
+
+def owners(project: Project) -> set[str]:
+    """Return who owns what is in the database."""
+    return {
+        row[0]
+        for row in project.database.execute(
+            "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relkind = 'r' AND oid >= 16384"
+        )
+    }
+
+
+def test_role_owns_everything(any_project: Project) -> None:
+    """The role of the settings owns what is made, Atlas's table and the ledger, in every file."""
+    role = any_project.database.make_role("owner", "NOLOGIN")
+    any_project.database.execute(f'GRANT CREATE ON DATABASE "{any_project.database.name}" TO "{role}"')
+    any_project.write(
+        {
+            "1_a.sql": "CREATE SCHEMA s;\nCREATE TABLE s.a (id int);\nRESET ROLE;\n",
+            "2_b.sql": f"{NONE}CREATE TABLE s.b (id int);\nRESET ROLE;\nSELECT 1;\n",
+            "3_c.sql": "CREATE TABLE s.c (id int);\n",
+        }
+    )
+
+    any_project.apply(any_project.settings(role=role))
+
+    assert owners(any_project) == {role}
+    assert any_project.versions() == ["1", "2", "3"]
+
+
+def test_missing_grant_is_named(project: Project) -> None:
+    """A role that may not create schemas is told the GRANT; after it, the run works."""
+    role = project.database.make_role("plain")
+    name = project.database.name
+    project.write({"1_a.sql": "SELECT 1;\n"})
+    settings = project.settings(url=project.database.server.url(name, user=role))
+
+    with pytest.raises(RecordsRefused) as caught:
+        project.apply(settings)
+
+    grant = f'GRANT CREATE ON DATABASE "{name}" TO "{role}";'
+    assert grant in str(caught.value)
+    assert caught.value.code is ExitCode.FAILED
+
+    project.database.execute(grant)
+    project.apply(settings)
+
+    assert owners(project) == {role}
+
+
+def test_somebody_elses_history_names_the_grant(project: Project) -> None:
+    """A role that may not read or write the history is told so, without a traceback."""
+    role = project.database.make_role("plain")
+    project.write({"1_a.sql": "SELECT 1;\n"})
+    project.apply()
+    project.write({"2_b.sql": "SELECT 1;\n"})
+
+    done = project.run("apply", PGROLLOUT_URL=project.database.server.url(project.database.name, user=role))
+
+    assert done.returncode == ExitCode.FAILED
+    assert "Traceback" not in done.stderr
+    assert "permission denied" in done.stderr
+    assert "grant it" in done.stderr
+
+
+def test_client_encoding_is_utf8(project: Project) -> None:
+    """The SQL is sent as UTF-8 whatever the environment or the URL say of the client's encoding."""
+    project.write({"1_a.sql": "CREATE TABLE a (x text);\nINSERT INTO a VALUES ('é');\n"})
+
+    done = project.run("apply", PGCLIENTENCODING="LATIN1")
+
+    assert done.returncode == 0, done.stderr
+    assert project.database.execute("SELECT x FROM a") == [("é",)]
+
+
+def test_date_style_of_the_database(project: Project) -> None:
+    """A database with another DateStyle has a history that can be read and written."""
+    project.database.execute(f"ALTER DATABASE \"{project.database.name}\" SET datestyle = 'SQL, MDY'")
+    project.write({"1_a.sql": f"{NONE}SET datestyle = 'SQL, DMY';\nSELECT 1/0;\n"})
+    with pytest.raises(StatementFailed):
+        project.apply()
+
+    project.write({"1_a.sql": f"{NONE}SET datestyle = 'SQL, DMY';\nSELECT 1;\n", "2_b.sql": "SELECT 1;\n"})
+    project.apply()
+
+    assert project.versions() == ["1", "2"]
