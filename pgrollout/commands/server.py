@@ -1,0 +1,28 @@
+"""``pgrollout server``: keep the embedded PostgreSQL running."""
+
+import click
+
+from pgrollout.commands.options import answer, database_options, example
+from pgrollout.errors import ConfigurationError
+from pgrollout.postgres import embedded
+from pgrollout.settings import Database, target
+from pgrollout.waiting import until_interrupted
+
+
+@click.command(name="server", epilog=example('pgrollout server & psql "$(pgrollout server --print-url)"'))
+@database_options
+@click.option("--print-url", is_flag=True, help="Print the URL of the running server's database, and end.")
+def command(database: Database, print_url: bool) -> None:
+    """
+    Keep the embedded PostgreSQL running until Ctrl-C.
+
+    Commands that need it start it themselves and stop it after. `status` and `plan` do not: they look, and start nothing.
+    """
+    where = target(database)
+    if where.kind != "embedded":
+        raise ConfigurationError("pgrollout server", f"the database is given by {where.source}.", "It runs elsewhere.")
+    with embedded.server(database.root, start=not print_url) as server:
+        answer(server.database(database.name))
+        if not print_url:
+            click.echo("Running; Ctrl-C stops it.", err=True)
+            until_interrupted()
