@@ -1,0 +1,110 @@
+"""
+The pipeline: calls the stages' tasks one after the other, keeps how each ended, and publishes that on the run page.
+
+Prefect is told, and not needed: what it cannot record is logged, and the stages go on. Which stages there are, and what
+they are asked, is the flow's business.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from prefect import Task
+from prefect.artifacts import create_markdown_artifact
+from prefect.exceptions import TerminationSignal
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.utilities.annotations import opaque
+
+from flows.report import RunReport, run_report
+from pgrollout.errors import ExitCode, PgrolloutError
+from pgrollout.plan import Plan
+from pgrollout.plan_text import as_markdown
+from pgrollout.stages.stage import Report, Request
+
+log = logging.getLogger("pgrollout.flow")
+
+RequestT = TypeVar("RequestT", bound=Request)
+ReportT = TypeVar("ReportT", bound=Report)
+
+RETRIES = 2
+"""How often an artifact that cannot be made is tried again: six seconds. Prefect's own five take more than a minute."""
+
+LATEST: list[RunReport] = []
+"""The reports of this process's runs: what is known of them when Prefect's server is gone."""
+
+
+class Stages:
+    """Calls the task of a stage, and keeps how it ended."""
+
+    def __init__(self, report: RunReport) -> None:
+        self._report = report
+        self._before: Report | None = None
+
+    def __call__(self, task: Task[[RequestT], ReportT], request: RequestT) -> ReportT:
+        """Run the stage and return its report; whatever it raises goes on."""
+        started = time.monotonic()
+        try:
+            # An arrow on the run page from stage to stage. Else Prefect draws one from every task whose report shares any
+            # value with the request: a web.
+            asked: Any = opaque(request)
+            ended = task(asked, wait_for=[self._before] if self._before else None)
+        except BaseException as error:
+            text, code = _ending(error)
+            self._report.failed(task.name, text, round((time.monotonic() - started) * 1000), code)
+            raise
+        self._report.ended(task.name, ended)
+        log.info(
+            'stage ended stage=%s outcome="%s" duration_ms=%d summary="%s"',
+            task.name,
+            ended.outcome,
+            ended.duration_ms,
+            ended.summary,
+        )
+        self._before = ended
+        return ended
+
+
+def _ending(error: BaseException) -> tuple[str, ExitCode]:
+    """Return what a stage ended with, for people, and the exit code of it."""
+    if isinstance(error, PgrolloutError):
+        return str(error), error.code
+    if isinstance(error, (KeyboardInterrupt, TerminationSignal)):
+        # What the stage itself said of the interrupt, before Prefect had the signal.
+        said = error.__context__
+        return str(said) if isinstance(said, PgrolloutError) else "Interrupted.", ExitCode.WAIT
+    return f"{type(error).__name__}: {error}", ExitCode.FAILED
+
+
+@contextmanager
+def reported(report: RunReport) -> Iterator[Stages]:
+    """Give what runs the stages, and publish the report of the run however it ends."""
+    LATEST.append(report)
+    try:
+        yield Stages(report)
+    finally:
+        publish(
+            f"run-report-{artifact_key(report.database)}", run_report(report), f"{report.database}: {report.headline}"
+        )
+
+
+def publish_plan(plan: Plan | None) -> None:
+    """Publish the plan as an artifact of its own."""
+    if plan is not None:
+        count = f"{len(plan.files)} pending, {plan.statement_count} statements"
+        publish(f"plan-{artifact_key(plan.database)}", as_markdown(plan), f"{plan.database}: {count}")
+
+
+def publish(key: str, markdown: str, description: str) -> None:
+    """Make an artifact; a run never fails for want of one, and does not wait long for a server that is gone."""
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: min(RETRIES, PREFECT_CLIENT_MAX_RETRIES.value())}):
+            create_markdown_artifact(markdown, key=key, description=description)
+    except Exception as error:
+        log.warning("artifact not made key=%s reason=%s", key, type(error).__name__)
+
+
+def artifact_key(database: str) -> str:
+    """Return the name as an artifact's key may be: lower case, digits, dashes."""
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in database.lower()).strip("-") or "database"

@@ -1,0 +1,39 @@
+"""
+Retries: only where waiting can cure, exit code 75, and not where somebody asked for the end.
+"""
+
+from typing import Any
+
+from prefect import State, Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import TaskRun
+from prefect.tasks import exponential_backoff
+
+from pgrollout.errors import ExitCode, Interrupted, PgrolloutError
+
+
+def waiting_may_cure(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> bool:
+    """Whether the same call may succeed later, unchanged."""
+    try:
+        state.result()
+    except Interrupted:
+        return False
+    except PgrolloutError as error:
+        return error.code is ExitCode.WAIT
+    except BaseException:
+        return False
+    return False
+
+
+# A side effect must never be answered from a cache, and its result is nobody's truth: the history is.
+ONCE: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+"""A task that is not retried: the answer stays the same."""
+
+RETRIED: dict[str, Any] = {
+    **ONCE,
+    "retries": 3,
+    "retry_delay_seconds": exponential_backoff(backoff_factor=5),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": waiting_may_cure,
+}
+"""A task that talks to a server: three more tries, after about 5, 10 and 20 seconds."""
