@@ -7,9 +7,14 @@ A test that uses one of these fixtures has the marker ``postgres`` without sayin
 import shutil
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.servers import Database, Poolers, Server, Servers, TlsServer, fresh_database
+
+# How long an example takes says something about the machine's other work, nothing about the code.
+hypothesis.settings.register_profile("pgrollout", deadline=None)
+hypothesis.settings.load_profile("pgrollout")
 
 NEED_A_SERVER = {"server", "any_server", "tls_server", "pgbouncer", "database", "any_database", "tls_database"}
 

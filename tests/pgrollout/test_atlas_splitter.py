@@ -150,7 +150,7 @@ def test_oracle_agrees_on_long_statement(text: str, oracle: Oracle) -> None:
         agree(oracle, file)
 
 
-@settings(deadline=None, max_examples=3000)
+@settings(max_examples=3000)
 @given(files)
 def test_oracle_agrees(oracle: Oracle, text: str) -> None:
     """Any file made of what splitters trip over is split as Atlas would."""
@@ -163,7 +163,7 @@ def test_oracle_agrees_on_example(file: Path, oracle: Oracle) -> None:
     agree(oracle, file.read_text())
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(files)
 def test_places(text: str) -> None:
     """Every statement stands where it says, in order."""

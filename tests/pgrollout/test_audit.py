@@ -181,7 +181,7 @@ def history(taken: Sequence[Step], checkpoints: frozenset[str] = frozenset()) ->
     return migrations, rows
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(steps, st.frozensets(st.sampled_from([f"{v}_a.sql" for v in "123456789"]), max_size=2))
 def test_files_added_late_are_never_called_edited(taken: list[Step], checkpoints: frozenset[str]) -> None:
     """However files came and runs took or skipped them, nothing was edited."""
@@ -193,7 +193,7 @@ def test_files_added_late_are_never_called_edited(taken: list[Step], checkpoints
     assert result.compared == len(rows)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(steps, st.data())
 def test_any_changed_byte_of_an_applied_file_is_found(taken: list[Step], data: st.DataObject) -> None:
     """One byte changed, added or removed anywhere in one applied file: it is among the edited ones."""

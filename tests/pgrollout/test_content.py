@@ -392,7 +392,7 @@ NASTY = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None, max_examples=600)
+@settings(max_examples=600)
 @given(NASTY)
 def test_any_file_is_read_or_refused(text: str) -> None:
     """Whatever a file holds, it is either read, each statement in its place, or refused with a sentence."""

@@ -476,7 +476,7 @@ def test_setting_a_version_leaves_nothing_before_it(case: Case, data: st.DataObj
 # Atlas itself.
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_pending_is_atlas(oracle: Oracle, data: st.DataObject) -> None:
     """Atlas finds the same files, in the same order, or the same fault, on any directory and history of plain versions."""

@@ -48,7 +48,7 @@ def test_the_server_reads_what_was_written(database: Database) -> None:
 
     with database.connect() as connection:
 
-        @settings(max_examples=100, deadline=None, database=None)
+        @settings(max_examples=100, database=None)
         @given(st.text(characters), st.sampled_from(["on", "off"]))
         def the_same(text: str, conforming: str) -> None:
             connection.execute(f"SET standard_conforming_strings = {conforming}".encode())

@@ -134,7 +134,7 @@ def test_places_of_cases(case: Case) -> None:
         check_places(case.text, split(case.text))
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(files)
 def test_places(text: str) -> None:
     """Statements and the gaps between them make up any file."""
@@ -146,7 +146,7 @@ def test_places(text: str) -> None:
         check_places(text, found)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(files)
 def test_statement_stays_whole(text: str) -> None:
     """Splitting a statement again gives that statement."""
@@ -158,7 +158,7 @@ def test_statement_stays_whole(text: str) -> None:
         assert texts(split(statement.text)) == [statement.text]
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(files)
 def test_parser_agrees(text: str) -> None:
     """Whatever PostgreSQL's own grammar accepts has as many statements as we find."""
@@ -193,7 +193,7 @@ def test_long_string_with_escapes(escaped: str, count: int) -> None:
         split(f"select E'{escaped * count}\\'; select 2;")
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(files)
 def test_any_file_is_read_by_hand(text: str) -> None:
     """Wherever the patterns stop, what they leave to be read by hand comes to the same."""

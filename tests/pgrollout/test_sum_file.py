@@ -149,7 +149,7 @@ def test_sum_file_survives_pickling() -> None:
     assert pickle.loads(pickle.dumps(sum_of([T1]))).hash_of("1_t1.sql") == sum_of([T1]).hash_of("1_t1.sql")  # noqa: S301
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(directories)
 def test_oracle_computes_the_same(oracle: Oracle, files: dict[str, str]) -> None:
     """The text of the sum file is Atlas's, whatever the files are, and reading gives it back."""
@@ -159,7 +159,7 @@ def test_oracle_computes_the_same(oracle: Oracle, files: dict[str, str]) -> None
     assert parse(computed.text()) == computed
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(directories, directories)
 def test_oracle_finds_the_same_difference(oracle: Oracle, before: dict[str, str], changes: dict[str, str]) -> None:
     """A directory is valid, or differs first, where Atlas says so."""
