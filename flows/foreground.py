@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from flows import DEFAULTS
 from flows.pipeline import LATEST
 from flows.report import RunReport
-from pgrollout import cli, settings
+from pgrollout import cli, progress, settings
 from pgrollout.commands.logs import JsonFormatter
 from pgrollout.errors import ExitCode, PgrolloutError
 from pgrollout.postgres import embedded
@@ -154,7 +154,8 @@ def _terminal() -> Iterator[None]:
     """
     logger = logging.getLogger("pgrollout")
     as_json = any(isinstance(handler.formatter, JsonFormatter) for handler in logger.handlers)
-    before = logger.handlers[:], logger.propagate
+    before, display = (logger.handlers[:], logger.propagate), progress.display
+    progress.display = None  # it would be torn by Prefect's lines
     # To the console by the root logger, and to Prefect's server as Prefect sets up what is named in EXTRA_LOGGERS.
     logger.handlers[:], logger.propagate = logging.getLogger("prefect.extra").handlers, True
     consoles = [handler for handler in logging.getLogger().handlers if isinstance(handler, PrefectConsoleHandler)]
@@ -168,7 +169,7 @@ def _terminal() -> Iterator[None]:
         for handler, formatter in zip(consoles, formatters, strict=True):
             handler.removeFilter(_is_news)
             handler.setFormatter(formatter)
-        logger.handlers[:], logger.propagate = before
+        (logger.handlers[:], logger.propagate), progress.display = before, display
 
 
 def _is_news(record: logging.LogRecord) -> bool:

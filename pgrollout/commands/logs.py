@@ -1,5 +1,7 @@
 """
 Logs of the command line: lines for a person on a terminal, JSON lines elsewhere, both on stderr.
+
+How lines and progress share a terminal is left to ``terminal``.
 """
 
 import json
@@ -8,7 +10,8 @@ import re
 import sys
 from datetime import UTC, datetime
 
-from pgrollout import __version__
+from pgrollout import __version__, progress
+from pgrollout.commands.terminal import Terminal, TerminalHandler
 
 _FIELD = re.compile(r' (\w+)=("[^"]*"|\S+)')
 _QUANTITY = re.compile(r"(_ms|_s|_bytes|statements?|files|pid)$")
@@ -53,8 +56,13 @@ def _value(key: str, text: str) -> str | int:
 
 def set_up_logging(log_format: str | None, verbose: bool) -> None:
     """Send the log of the package to stderr, in the form asked for or the one that fits."""
-    handler = logging.StreamHandler(sys.stderr)
-    as_json = log_format == "json" if log_format else not sys.stderr.isatty()
+    is_watched = sys.stderr.isatty()
+    as_json = log_format == "json" if log_format else not is_watched
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    progress.display = None
+    if is_watched and not as_json:
+        progress.display = terminal = Terminal()
+        handler = TerminalHandler(terminal)
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
     logger = logging.getLogger("pgrollout")
     logger.handlers[:] = [handler]

@@ -25,10 +25,10 @@ from pgrollout.postgres.ledger import OpenIntent, Run
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import Session, State, check_clean, read_session, read_state
 from pgrollout.postgres.writer import Writer
+from pgrollout.progress import reporting
 from pgrollout.stages.deciding import Choice, decide, plan_of, repeatable_intents, resumed_by
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_contents, read_reviewed, started_by
 from pgrollout.stages.stage import Outcome, Report, Request
-from pgrollout.still_running import still_running
 
 log = logging.getLogger(__name__)
 
@@ -178,9 +178,9 @@ class _Attempt:
                 log.info("baseline recorded version=%s", todo.baseline.version)
             elif state.ledger.exists and state.table.exists:
                 writer.start()
-            with still_running("starting") as say:
-                for migration in todo.migrations:
-                    say(f"applying {migration.name}")
+            with reporting("starting", total=len(todo.migrations)) as reporter:
+                for number, migration in enumerate(todo.migrations):
+                    reporter.say(f"applying {migration.name}", done=number)
                     self._apply(writer, contents[migration.name], todo, records)
                     records = []
             writer.end("done")

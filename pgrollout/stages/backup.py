@@ -29,10 +29,10 @@ from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.dump import Frozen, Waiting
 from pgrollout.postgres.programs import Program
 from pgrollout.postgres.sqlstate import explained
+from pgrollout.progress import reporting
 from pgrollout.settings import Database
 from pgrollout.stages.reviewed import new_run_id
 from pgrollout.stages.stage import Outcome, Report, Request
-from pgrollout.still_running import EVERY_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -238,30 +238,21 @@ def _dump(
         role=database.role,
     )
     waiting = Waiting(connection, application_name)
-    progress = _Progress(target, waiting)
-    with programs.environment(connection, application_name) as environment:
-        log.info("backup started policy=%s database_bytes=%d pg_dump=%s", policy, moment.size_bytes, pg_dump.version)
-        ended = programs.run(argv, environment, watch=progress.watch, inherited=[lock])
+    log.info("backup started policy=%s database_bytes=%d pg_dump=%s", policy, moment.size_bytes, pg_dump.version)
+    with (
+        programs.environment(connection, application_name) as environment,
+        reporting(f"dumping {database.name}") as reporter,
+    ):
+
+        def watch() -> None:
+            waiting.look()
+            reporter.note(f"{in_words(sum(path.stat().st_size for path in target.glob('*')))} written")
+
+        ended = programs.run(argv, environment, watch=watch, inherited=[lock])
     if ended.status != 0:
         raise dump.failure(database.name, ended, waiting) or BackupImpossible(
             ended.last_words, dump.advice(ended, "Settle that, then run this again.")
         )
-
-
-class _Progress:
-    """What is said, and asked, while a dump runs."""
-
-    def __init__(self, target: Path, waiting: Waiting) -> None:
-        self._target, self._waiting = target, waiting
-        self._started = self._said = time.monotonic()
-
-    def watch(self) -> None:
-        self._waiting.look()
-        now = time.monotonic()
-        if now - self._said >= EVERY_SECONDS:
-            self._said = now
-            size_bytes = sum(path.stat().st_size for path in self._target.glob("*"))
-            log.info("still dumping elapsed_s=%d size_bytes=%d", now - self._started, size_bytes)
 
 
 def _read_back(pg_dump: Program, partial: Path, moment: Frozen, policy: Policy) -> int:

@@ -18,11 +18,11 @@ from pgrollout.postgres import dump, programs
 from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.programs import Program
 from pgrollout.postgres.sqlstate import explained
+from pgrollout.progress import reporting
 from pgrollout.quoting import name
 from pgrollout.stages.backup import read_manifest
 from pgrollout.stages.reviewed import new_run_id
 from pgrollout.stages.stage import Report, Request
-from pgrollout.still_running import still_running
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def run(request: RestoreRequest) -> RestoreReport:
         dbname, before = connection.info.dbname, _count(connection)
         single = _has_locks_for(connection, manifest)
         if not request.dry_run:
-            with still_running(f"restoring {request.path.name}"):
+            with reporting(f"restoring {request.path.name}"):
                 _restore(connection, pg_restore, request, application_name, single)
         tables = _count(connection) - before
     duration_ms = round((time.monotonic() - started) * 1000)

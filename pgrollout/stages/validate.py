@@ -25,10 +25,10 @@ from pgrollout.postgres.replay import replay
 from pgrollout.postgres.shadow import shadow
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import check_clean, read_session, read_state
+from pgrollout.progress import reporting
 from pgrollout.stages.deciding import Choice, decide, plan_of
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed
 from pgrollout.stages.stage import Outcome, Report, Request
-from pgrollout.still_running import still_running
 
 
 class ValidateRequest(Request):
@@ -184,7 +184,7 @@ def _plan(request: ValidateRequest, reviewed: Reviewed) -> tuple[Pending, Plan]:
 
 def _replay(request: ValidateRequest, contents: Sequence[Content], reviewed: Reviewed, not_analysed: list[str]) -> bool:
     newest = max((i for i, c in enumerate(contents) if c.migration.name in reviewed.checkpoints), default=0)
-    with shadow(request.database) as made, still_running("replaying the directory on the shadow"):
+    with shadow(request.database) as made, reporting("replaying the directory on the shadow"):
         if made is None:
             not_analysed.append('replay: the configuration says shadow.server = "none"')
             return False

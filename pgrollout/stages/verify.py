@@ -22,11 +22,11 @@ from pgrollout.postgres.shadow import shadow
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import State, read_session, read_state
 from pgrollout.postgres.validity import invalid_indexes, not_valid_constraints
+from pgrollout.progress import reporting
 from pgrollout.settings import Database
 from pgrollout.stages.deciding import Choice, check_history, decide
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed
 from pgrollout.stages.stage import Outcome, Report, Request
-from pgrollout.still_running import still_running
 
 
 class VerifyRequest(Request):
@@ -142,7 +142,7 @@ def _check_schema(
     not_valid = not_valid_constraints(live, database.ledger_schema)
     files = expected_files(reviewed.migrations, state, reviewed.checkpoints)
     meant: tuple[str, ...] | None = None
-    with shadow(database) as made, still_running("replaying the directory on the shadow"):
+    with shadow(database) as made, reporting("replaying the directory on the shadow"):
         if made is None:
             found.notes.append('the schema was not compared: the configuration says shadow.server = "none"')
         else:

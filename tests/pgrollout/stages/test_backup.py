@@ -4,6 +4,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import shutil
 import stat
 from collections import namedtuple
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from pgrollout import progress
 from pgrollout.backup import in_words, parse
 from pgrollout.errors import BackupImpossible, ExitCode, ProgramMissing, ServerUnavailable, TableNotReadable
 from pgrollout.postgres import dump, programs
@@ -311,13 +313,13 @@ def test_progress_is_logged(
 ) -> None:
     """A long dump says how far it is."""
     monkeypatch.setattr(programs, "_WATCH_SECONDS", 0.01)
-    monkeypatch.setattr(backup, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.001)
     caplog.set_level(logging.INFO, "pgrollout")
     database.execute(SCHEMA)
 
     report = take(database.settings(tmp_path))
 
-    assert "still dumping elapsed_s=0 size_bytes=" in caplog.text
+    assert re.search(r'still running elapsed_s=\d+ doing="dumping .*, .* k?B written"', caplog.text)
     assert f'backup taken path="{report.path}" size_bytes={report.size_bytes} tables=4' in caplog.text
 
 
