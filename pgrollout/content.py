@@ -10,6 +10,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from pgrollout import atlas_splitter, directives, splitter
 from pgrollout.atlas_splitter import AtlasSplit, AtlasSplitError
@@ -21,9 +22,16 @@ from pgrollout.splitter import CopyData, PsqlCommand, Spans, Unclosed
 from pgrollout.statement import Statement
 
 CONTROL_WORDS = frozenset({"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "PREPARE", "DISCARD"})
-UNLOCK_ALL = re.compile(r'\bpg_advisory_unlock_all"?\s*\(', re.IGNORECASE)
+UNLOCK = re.compile(r'\b(pg_advisory_unlock_all)"?\s*\(|\b(pg_advisory_unlock)"?\s*\(\s*2686470616\b', re.IGNORECASE)
+"""What drops Atlas's lock, by its key or with all others."""
+STRINGS_OFF = re.compile(
+    r"""\bstandard_conforming_strings["']?\s*(?:=|to\b|,)\s*["']?(?:off|false|no|0)\b""", re.IGNORECASE
+)
+_BREAKERS = {"pg_advisory_unlock": UNLOCK, "standard_conforming_strings": STRINGS_OFF}
 DUMP_LINE = re.compile(r"\\(?:un)?restrict(?![^\s])")
 BOM = b"\xef\xbb\xbf"
+MOST_PROBLEMS = 100
+"""More than anybody reads; each costs a look at the whole file."""
 TRAILING = "; \t\r\n\f\v"
 
 Refusal = tuple[int, PgrolloutError]
@@ -101,14 +109,13 @@ def read_content(migration: Migration) -> Content:
         refusals += unknown
     refusals += _not_sql(name, text, server)
     refusals += _control(name, text, server, atlas, in_transaction=said.tx_mode != "none")
-    if "pg_advisory_unlock_all" in lowered:
-        refusals += _unlocks(name, text)
+    refusals += _session_breakers(name, text, lowered)
     if not (atlas.custom_delimiter or server.psql_commands or server.copy_data):
         refusals += _differences(name, text, server, atlas)
     if refusals:
         raise min(refusals, key=lambda refusal: refusal[0])[1]
     assert isinstance(atlas, AtlasSplit)  # noqa: S101  # an AtlasSplitError is a difference
-    problems = tuple(_problems(name, text, atlas)) if "atlas:" in text else ()
+    problems = tuple(islice(_problems(name, text, atlas), MOST_PROBLEMS)) if "atlas:" in text else ()
     return Content(migration, text, said, atlas.statements, atlas.custom_delimiter, problems)
 
 
@@ -272,22 +279,42 @@ def _is_control(words: tuple[str, ...]) -> bool:
     return False
 
 
-def _unlocks(name: str, text: str) -> Iterator[Refusal]:
+def _session_breakers(name: str, text: str, lowered: str) -> Iterator[Refusal]:
+    """Refuse calls and settings that would break what the rest of the run relies upon; comments may name them."""
+    patterns = [pattern for word, pattern in _BREAKERS.items() if word in lowered]
+    if not patterns:
+        return
     try:
         remarks = [(offset, offset + len(comment)) for offset, comment in splitter.comments(text)]
     except Unclosed:
         remarks = []  # a delimiter of its own: nothing is known about its comments
-    for match in UNLOCK_ALL.finditer(text):
-        if not any(first <= match.start() < last for first, last in remarks):
-            yield match.start(), _lock_lost(place_at(name, text, match.start()), "pg_advisory_unlock_all()")
-            return
+    starts = [first for first, _ in remarks]
+    for pattern in patterns:
+        for match in pattern.finditer(text):
+            before = bisect_right(starts, match.start())
+            if before and match.start() < remarks[before - 1][1]:
+                continue
+            place = place_at(name, text, match.start())
+            yield (
+                match.start(),
+                _strings_misread(place) if pattern is STRINGS_OFF else _lock_lost(place, f"{match[1] or match[2]}(…)"),
+            )
+            break
+
+
+def _strings_misread(place: Place) -> UnreadableFile:
+    return UnreadableFile(
+        place,
+        "with standard_conforming_strings off, what a string holds depends on how a file is sent.",
+        r"Write strings with backslashes as E'a\\tb', and leave the setting on.",
+    )
 
 
 def _lock_lost(place: Place, what: str) -> UnreadableFile:
     return UnreadableFile(
         place,
         f"{what} would drop the lock that keeps other runs and the Atlas CLI away from this database.",
-        "Release by key with pg_advisory_unlock(…), or reset with RESET, UNLISTEN and DEALLOCATE what is meant.",
+        "Release a lock of your own by its key, or reset with RESET, UNLISTEN and DEALLOCATE what is meant.",
     )
 
 

@@ -457,7 +457,7 @@ class NotClean(PgrolloutError):
 
 
 class UnresolvedIntent(PgrolloutError):
-    """A statement outside a transaction was started, and nobody saw its end."""
+    """A statement outside a transaction was started, and nobody saw it end well."""
 
     def __init__(self, version: str, statement: int, text: str, since: str) -> None:
         super().__init__(version, statement, text, since)
@@ -466,9 +466,23 @@ class UnresolvedIntent(PgrolloutError):
     def __str__(self) -> str:
         return (
             f"Statement {self.statement} of version {self.version} was started outside a transaction at {self.since}, and "
-            f"nobody saw its end:\n    {self.text}\nDid it take effect? Look, then say so:\n"
+            f"nobody saw it end well:\n    {self.text}\nDid it take effect? Look, then say so:\n"
             f"    pgrollout resolve {self.version} {self.statement} --as done --reason '…'        it did\n"
             f"    pgrollout resolve {self.version} {self.statement} --as run-again --reason '…'   it did not; run it again"
+        )
+
+
+class InvalidIndexLeft(PgrolloutError):
+    """An index is to be built online, and an earlier build of it has left one that is invalid."""
+
+    def __init__(self, place: Place, index: str) -> None:
+        super().__init__(place, index)
+        self.place, self.index = place, index
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place}: index {self.index} is there and invalid: a build of it stopped half-way.\n"
+            f"{self.place.excerpt()}\nDrop it, then run this again:\n    DROP INDEX CONCURRENTLY {self.index};"
         )
 
 

@@ -6,6 +6,7 @@ A wrapped file is one segment. In a file with ``-- atlas:txmode none`` every sta
 the server, which is asked by trying (``stages.apply``).
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,13 @@ from pgrollout.content import Content
 from pgrollout.errors import UnreadableFile
 from pgrollout.place import place_at
 from pgrollout.statement import Statement
+
+_READ_ONLY = re.compile(r"\bREAD\s+ONLY\b", re.IGNORECASE)
+_SET_CONFIG = re.compile(
+    r"SELECT\s+(?:pg_catalog\s*\.\s*)?set_config\s*\(\s*'[^']*'\s*,\s*'[^']*'\s*,\s*(?:false|'f(?:alse)?')\s*\)\s*;?",
+    re.IGNORECASE,
+)
+"""What pg_dump writes in the place of SET search_path."""
 
 
 class Kind(StrEnum):
@@ -70,6 +78,21 @@ def ends_block(statement: Statement) -> bool:
         case ("COMMIT" | "END" | "ROLLBACK" | "ABORT", *_) | ("PREPARE", "TRANSACTION", *_):
             return True
     return False
+
+
+def is_read_only(statement: Statement) -> bool:
+    """Whether the transaction that the statement begins can write nothing."""
+    return _READ_ONLY.search(statement.text) is not None
+
+
+def sets_session(statement: Statement) -> bool:
+    """Whether the statement sets something for those after it, up to the end of the session."""
+    match statement.keywords:
+        case ("SET", "LOCAL" | "TRANSACTION" | "CONSTRAINTS", *_):
+            return False
+        case ("SET" | "RESET", *_):
+            return True
+    return _SET_CONFIG.fullmatch(statement.text) is not None
 
 
 def rolls_back(statement: Statement) -> bool:

@@ -4,9 +4,9 @@ import click
 
 from pgrollout.commands.options import answer, database_options, example
 from pgrollout.errors import ConfigurationError
+from pgrollout.interrupts import until_interrupted
 from pgrollout.postgres import embedded
 from pgrollout.settings import Database, target
-from pgrollout.waiting import until_interrupted
 
 
 @click.command(name="server", epilog=example('pgrollout server & psql "$(pgrollout server --print-url)"'))

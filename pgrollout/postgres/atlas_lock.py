@@ -87,16 +87,6 @@ def held(connection: Connection, *, wait_ms: int) -> Iterator[None]:
                 connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s::bigint)", [LOCK_KEY])
 
 
-def is_held(connection: Connection) -> bool:
-    """Whether this very connection holds the lock."""
-    row = connection.execute(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND classid = 0 "
-        "AND objid = %s AND objsubid = 1 AND pid = pg_catalog.pg_backend_pid())",
-        [LOCK_KEY],
-    ).fetchone()
-    return bool(row and row[0])
-
-
 def holder(connection: Connection) -> str:
     """Return who holds the lock, for people: run, pid, host and since when."""
     rows = connection.execute(_HOLDER, [LOCK_KEY], binary=True).fetchall()

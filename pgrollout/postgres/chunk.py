@@ -14,7 +14,7 @@ from pgrollout import splitter
 from pgrollout.content import Content
 from pgrollout.errors import StatementFailed
 from pgrollout.place import Place, place_at
-from pgrollout.postgres import sqlstate
+from pgrollout.postgres import online_build, sqlstate
 from pgrollout.postgres.execute import Failure
 from pgrollout.quoting import name
 from pgrollout.secrets import mask_statement
@@ -42,7 +42,7 @@ def chunks(content: Content, first: int, most: int = MESSAGE_CHARACTERS) -> Iter
     A file with a delimiter of its own is sent statement by statement: only Atlas's splitter knows where one ends.
     """
     statements = content.statements[first:]
-    if content.custom_delimiter:
+    if content.custom_delimiter and statements:
         for statement in statements:
             yield Chunk(statement.text, statement.start)
         return
@@ -82,15 +82,22 @@ def statement_failed(content: Content, failure: Failure, before: str, piece: Chu
         failure.sqlstate,
         mask_statement(failure.message),
         mask_statement(statement.text) if statement else "",
-        _advice(failure, statement),
+        _advice(content, failure, statement),
         int(sqlstate.exit_code(failure.sqlstate)),
     )
 
 
-def _advice(failure: Failure, statement: Statement | None) -> str:
+def _advice(content: Content, failure: Failure, statement: Statement | None) -> str:
     advice = sqlstate.advice(failure.sqlstate)
+    if failure.sqlstate in sqlstate.NOT_IN_A_TRANSACTION:
+        if statement and statement.keywords[:2] == ("SET", "TRANSACTION"):
+            return (
+                "A file runs in a transaction that has begun, READ COMMITTED. Leave this out, or write the file's own "
+                "BEGIN ISOLATION LEVEL … COMMIT, below `-- atlas:txmode none` and an empty line."
+            )
+        return next((problem.message for problem in content.problems if "txmode" in problem.message), advice)
     if failure.sqlstate == "42704" and (role := MISSING_ROLE.search(failure.message)):
         advice = f"Roles belong to the server: create it there first (CREATE ROLE {name(role[1])} NOLOGIN), then run it again."
-    if statement and statement.keywords[:1] == ("CREATE",) and "CONCURRENTLY" in statement.keywords:
+    if statement and online_build.is_build(statement.text) and not content.transactional and failure.position is None:
         advice += " The build may have left an invalid index of that name: drop it with DROP INDEX CONCURRENTLY first."
     return advice

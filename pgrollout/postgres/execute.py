@@ -2,13 +2,13 @@
 Execute: one text of SQL commands as one simple query, one round trip.
 
 The one place that sends SQL of a migration. psycopg's ``execute`` loses how many commands ended well; libpq's
-``send_query`` has it, and the position of an error. Knows nothing of migrations, histories or retries.
+``send_query`` has it, and the position of an error. Rows are thrown away as they come. Knows nothing of migrations,
+histories or retries.
 
-Source: PostgreSQL manual, "Multiple Statements in a Simple Query"; libpq, ``PQsendQuery``.
+Source: PostgreSQL manual, "Multiple Statements in a Simple Query"; libpq, ``PQsendQuery``, ``PQsetSingleRowMode``.
 """
 
-import inspect
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,14 +18,18 @@ from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from pgrollout.postgres.connection import Connection
-from pgrollout.postgres.sqlstate import LOST
 
-_FINISHED = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY)
 WAKE_SECONDS = 0.1
-"""How often a wait looks for Ctrl-C."""
+"""How often a wait looks whether somebody wants an end."""
 CANCEL_SECONDS = 5.0
 """How long the server may take to accept that a query is to be cancelled."""
-_COPY = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
+
+_FINISHED = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY)
+_COPY_FROM_CLIENT = (ExecStatus.COPY_IN, ExecStatus.COPY_BOTH)
+_LAST_WORDS = ("FATAL", "PANIC")
+"""Severities after which a backend is gone."""
+_NEEDED = ((b"client_encoding", b"UTF8"), (b"standard_conforming_strings", b"on"))
+"""Settings that say how the server reads a text, all of it before it runs any of it: those that we write it for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,109 +49,128 @@ class Failure:
 class ConnectionLost(Exception):
     """The connection ended while a query was under way: whether it took effect is for the server to say."""
 
+    def __init__(self, reason: str, sqlstate: str = "") -> None:
+        super().__init__(reason)
+        self.sqlstate = sqlstate
+        """What the server gave as its last word; empty if it said nothing."""
+
 
 class CopyFromClient(Exception):
     """A COPY from the client stands in the text; nobody is there to feed it."""
 
 
-class Cancelled(KeyboardInterrupt):
-    """Somebody wants an end; the server was asked to cancel the query, and has answered."""
-
-    def __init__(self, answer: str | Failure) -> None:
-        super().__init__()
-        self.answer = answer
-
-
-def send(connection: Connection, text: str) -> str | Failure:
+def send(connection: Connection, text: str, *, wants_end: Callable[[], bool] = lambda: False) -> str | Failure:
     """
     Send the text as one simple query, and return the last command's tag, or the failure.
 
     Args:
         connection: An open connection in autocommit mode.
-        text: One or several commands; what a COPY of them sends to the client is thrown away.
+        text: One or several commands.
+        wants_end: Asked again and again; once it says yes, the server is asked to cancel, and its answer awaited.
 
     Raises:
         ConnectionLost: The server went away before it answered.
         CopyFromClient: A command wants to copy from the client; the connection is closed.
-        Cancelled: KeyboardInterrupt came; the server has been asked to cancel, and has answered.
     """
     pgconn = connection.pgconn
     try:
-        _speak_utf8(connection)
+        _set_what_is_needed(connection)
         pgconn.send_query(text.encode("utf-8"))
-        results, is_cancelled = _answers(connection)
+        pgconn.set_single_row_mode()
+        answering = _cancelling(_answer(pgconn), connection, wants_end)
+        finished, last = waiting.wait(answering, pgconn.socket, interval=WAKE_SECONDS)
     except psycopg.OperationalError as error:
         raise ConnectionLost(str(error).strip()) from error
-    answer = _judged(connection, results)
-    if is_cancelled:
-        raise Cancelled(answer)
-    return answer
-
-
-def _speak_utf8(connection: Connection) -> None:
-    """Undo a SET client_encoding of an earlier text: the server reads the whole of this one before it runs any of it."""
-    is_failed = connection.info.transaction_status == TransactionStatus.INERROR
-    if not is_failed and connection.pgconn.parameter_status(b"client_encoding") != b"UTF8":
-        connection.execute("SET client_encoding = 'UTF8'")
-
-
-def _answers(connection: Connection) -> tuple[list[PGresult], bool]:
-    """Wait for all results; when interrupted, cancel and go on waiting, so that it is known what took effect."""
-    fetching = _fetch(connection.pgconn)
-    try:
-        return waiting.wait(fetching, connection.pgconn.socket, interval=WAKE_SECONDS), False
-    except KeyboardInterrupt:
-        if inspect.getgeneratorstate(fetching) == inspect.GEN_CLOSED:
-            connection.close()  # it came while results were taken in: nobody knows which
-            raise
-    with suppress(psycopg.Error):
-        connection.cancel_safe(timeout=CANCEL_SECONDS)
-    return waiting.wait(fetching, connection.pgconn.socket, interval=WAKE_SECONDS), True
-
-
-def _fetch(pgconn: PGconn) -> Generator[waiting.Wait, waiting.Ready | int, list[PGresult]]:
-    results: list[PGresult] = yield from generators.execute(pgconn)
-    while results and results[-1].status == ExecStatus.COPY_OUT:
-        results.pop()
-        while (got := pgconn.get_copy_data(1)[0]) >= 0:
-            if got == 0:
-                yield waiting.WAIT_R
-                pgconn.consume_input()
-        results += yield from generators.fetch_many(pgconn)
-    return results
-
-
-def _judged(connection: Connection, results: Sequence[PGresult]) -> str | Failure:
-    finished = 0
-    for result in results:
-        status = ExecStatus(result.status)
-        if status in _FINISHED:
-            finished += 1
-        elif status in _COPY:
-            connection.close()
-            raise CopyFromClient
-        else:
-            failure = _failure(result, finished)
-            # A FATAL error is the backend's last word.
-            if failure.sqlstate.startswith(LOST):
-                connection.close()
-                raise ConnectionLost(failure.message)
-            return failure
-    if not results:
+    if last is None:
         raise ConnectionLost("the server sent no answer")
-    return (results[-1].command_status or b"").decode()
+    if last.status in _FINISHED:
+        return (last.command_status or b"").decode()
+    if last.status in _COPY_FROM_CLIENT:
+        connection.close()
+        raise CopyFromClient
+    failure = _failure(last, finished, text, pgconn)
+    if _field(last, DiagnosticField.SEVERITY_NONLOCALIZED) in _LAST_WORDS:
+        connection.close()
+        raise ConnectionLost(failure.message, failure.sqlstate)
+    return failure
 
 
-def _failure(result: PGresult, finished: int) -> Failure:
-    def field(which: DiagnosticField) -> str:
-        value = result.error_field(which)
-        return value.decode("utf-8", "replace") if value else ""
+def _set_what_is_needed(connection: Connection) -> None:
+    """Undo what an earlier text, the role or the database has set, also inside a transaction that goes on."""
+    if connection.info.transaction_status == TransactionStatus.INERROR:
+        return
+    for setting, value in _NEEDED:
+        if connection.pgconn.parameter_status(setting) != value:
+            connection.execute(b"SET " + setting + b" = '" + value + b"'")
 
-    detail, hint = field(DiagnosticField.MESSAGE_DETAIL), field(DiagnosticField.MESSAGE_HINT)
-    message = field(DiagnosticField.MESSAGE_PRIMARY) or (result.error_message or b"").decode("utf-8", "replace").strip()
+
+_Answer = tuple[int, PGresult | None]
+"""How many commands ended well, and the last result: of a command that did, of the failure, or of a COPY."""
+_Waiting = Generator[waiting.Wait, waiting.Ready | int, _Answer]
+
+
+def _answer(pgconn: PGconn) -> _Waiting:
+    finished = 0
+    last: PGresult | None = None
+    yield from generators.send(pgconn)
+    while True:
+        try:
+            result = yield from generators.fetch(pgconn)
+        except psycopg.DatabaseError:
+            if last is not None and last.status == ExecStatus.FATAL_ERROR:
+                return finished, last  # the backend's last word, then nothing any more
+            raise
+        if result is None:
+            return finished, last
+        match ExecStatus(result.status):
+            case ExecStatus.COMMAND_OK | ExecStatus.TUPLES_OK | ExecStatus.EMPTY_QUERY:
+                finished, last = finished + 1, result
+            case ExecStatus.SINGLE_TUPLE:
+                pass
+            case ExecStatus.COPY_OUT:
+                while (got := pgconn.get_copy_data(1)[0]) >= 0:
+                    if got == 0:
+                        yield waiting.WAIT_R
+                        pgconn.consume_input()
+            case ExecStatus.COPY_IN | ExecStatus.COPY_BOTH:
+                return finished, result
+            case _:
+                last = result
+
+
+def _cancelling(answering: _Waiting, connection: Connection, wants_end: Callable[[], bool]) -> _Waiting:
+    """Go on waiting after the cancel, so that it is known what took effect."""
+    is_cancelled = False
+    try:
+        wait = next(answering)
+        while True:
+            ready = yield wait
+            if not ready and not is_cancelled and wants_end():
+                is_cancelled = True
+                with suppress(psycopg.Error):
+                    connection.cancel_safe(timeout=CANCEL_SECONDS)
+            wait = answering.send(ready)
+    except StopIteration as ended:
+        answer: _Answer = ended.value
+        return answer
+
+
+def _failure(result: PGresult, finished: int, text: str, pgconn: PGconn) -> Failure:
+    detail, hint = _field(result, DiagnosticField.MESSAGE_DETAIL), _field(result, DiagnosticField.MESSAGE_HINT)
+    message = _field(result, DiagnosticField.MESSAGE_PRIMARY)
+    message = message or (result.error_message or b"").decode("utf-8", "replace").strip()
     if detail:
         message += f"\n    {detail}"
     if hint:
         message += f"\n    Hint: {hint}"
-    position = field(DiagnosticField.STATEMENT_POSITION)
-    return Failure(field(DiagnosticField.SQLSTATE), message, finished, int(position) - 1 if position else None)
+    position = _field(result, DiagnosticField.STATEMENT_POSITION)
+    offset = int(position) - 1 if position else None
+    if offset is not None and pgconn.parameter_status(b"server_encoding") == b"SQL_ASCII":
+        # It does not know what a character is, and counts bytes.
+        offset = len(text.encode()[:offset].decode("utf-8", "replace"))
+    return Failure(_field(result, DiagnosticField.SQLSTATE), message, finished, offset)
+
+
+def _field(result: PGresult, which: DiagnosticField) -> str:
+    value = result.error_field(which)
+    return value.decode("utf-8", "replace") if value else ""

@@ -13,8 +13,12 @@ from functools import cache
 from importlib.resources import files
 
 from pgrollout import __version__
+from pgrollout.postgres.atlas_lock import LOCK_KEY
 from pgrollout.postgres.connection import Connection
 from pgrollout.quoting import literal, name
+
+_IS = "OPERATOR(pg_catalog.=)"
+"""With its schema: the search path, a migration's, may hold others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ def upgrades(ledger: Ledger) -> Iterator[str]:
     """Yield the SQL that brings the ledger's own tables up to date; nothing where they are."""
     for number, text in _numbered_sql():
         if number > ledger.number:
-            yield text.replace("{schema}", name(ledger.schema))
+            yield text.replace("{schema}", name(ledger.schema)).replace("{lock_key}", str(LOCK_KEY))
             yield f"INSERT INTO {name(ledger.schema, 'upgrade')} (number) VALUES ({number});\n"
 
 
@@ -125,9 +129,18 @@ def start_run_sql(ledger: Ledger, run: Run) -> str:
             run.source, run.reason,
         )
     )  # fmt: skip
-    return take + (
-        f"INSERT INTO {name(ledger.schema, 'run')} (id, history, token, release, plan, tool_version, "
-        f"server_version, started_by, source, reason, started_at) VALUES ({values}, pg_catalog.now());\n"
+    # Whoever has the lock is the only one: what has no end yet was killed.
+    lost = (
+        f"UPDATE {name(ledger.schema, 'run')} SET ended_at = pg_catalog.clock_timestamp(), outcome = 'lost' "
+        "WHERE ended_at IS NULL;\n"
+    )
+    return (
+        take
+        + lost
+        + (
+            f"INSERT INTO {name(ledger.schema, 'run')} (id, history, token, release, plan, tool_version, "
+            f"server_version, started_by, source, reason, started_at) VALUES ({values}, pg_catalog.now());\n"
+        )
     )
 
 
@@ -135,12 +148,12 @@ def end_run_sql(schema: str, run: Run, outcome: str, error: str | None = None) -
     """Return the SQL that records how the run ended."""
     return (
         f"UPDATE {name(schema, 'run')} SET ended_at = pg_catalog.clock_timestamp(), "
-        f"outcome = {literal(outcome)}, error = {literal(error)} WHERE id = {literal(run.id)}"
+        f"outcome = {literal(outcome)}, error = {literal(error)} WHERE id {_IS} {literal(run.id)}"
     )
 
 
 def fence_sql(schema: str, token: int) -> str:
-    """Return the SQL that fails the transaction (SQLSTATE ``PR001``) when the token is not the newest."""
+    """Return the SQL that fails the transaction when the token is not the newest (``PR001``) or the lock is gone (``PR002``)."""
     return f"SELECT {name(schema, 'fence')}({token})"
 
 
@@ -188,7 +201,7 @@ def end_intent_sql(schema: str, run: Run, version: str, position: int, outcome: 
     return (
         f"UPDATE {name(schema, 'step')} SET ended_at = pg_catalog.clock_timestamp(), "
         f"outcome = {literal(outcome)}, reason = {literal(reason)} WHERE ended_at IS NULL "
-        f"AND history = {literal(run.history)} AND version = {literal(version)} AND position = {position}"
+        f"AND history {_IS} {literal(run.history)} AND version {_IS} {literal(version)} AND position {_IS} {position}"
     )
 
 

@@ -171,4 +171,4 @@ def write_sql(
 def delete_sql(table: RevisionsTable, versions: Sequence[str]) -> str:
     """Return the SQL that deletes the rows of these versions."""
     listed = ", ".join(literal(version) for version in versions)
-    return f"DELETE FROM {table.qualified} WHERE version IN ({listed})"
+    return f"DELETE FROM {table.qualified} WHERE version OPERATOR(pg_catalog.=) ANY (ARRAY[{listed}])"

@@ -13,10 +13,16 @@ from pgrollout.errors import ConnectionBroken, ExitCode, ServerRefused
 
 FENCED = "PR001"
 """Our own: the lease was taken over."""
+UNLOCKED = "PR002"
+"""Our own: the session no longer holds Atlas's lock."""
 CANCELLED = "57014"
 """A statement that somebody, or a timeout, cancelled."""
-NO_ACTIVE_TRANSACTION = frozenset({"25001", "2D000"})
+COMMITS_ITSELF = "2D000"
+"""What a procedure or DO block answers that wants to end the transaction."""
+NOT_IN_A_TRANSACTION = frozenset({"25001", COMMITS_ITSELF})
 """What a statement answers that cannot run in a transaction, or ends it; nothing has happened then."""
+ENDED_BY_TIMEOUT = frozenset({"25P03", "25P04"})
+"""Last words of a backend that was idle in its transaction, or in one, for too long: it would be again."""
 
 LOST = ("08", "57P01", "57P02", "57P03", "57P04", "57P05")
 """SQLSTATEs, and a class, after which there is no connection any more."""
@@ -28,6 +34,8 @@ _ADVICE = {
         "This statement cannot run in a transaction. Put it into a file of its own that starts with "
         "`-- atlas:txmode none` and an empty line."
     ),
+    "25P03": "idle_in_transaction_session_timeout ended the transaction: raise it for the role that migrates.",
+    "25P04": "transaction_timeout ended the transaction: raise it for the role that migrates, or split the migration.",
     "25006": "The server, or the transaction, is read-only: is this a standby? Name the primary.",
     "2D000": (
         "A procedure that commits cannot run in a transaction. Put the CALL into a file of its own that starts with "
@@ -43,6 +51,7 @@ _ADVICE = {
     "23502": "Rows have NULL there. Fill them first.",
     "23503": "Rows refer to rows that are not there. Find and settle them first, or add it NOT VALID.",
     FENCED: "Another run has taken over this database. This one has changed nothing since.",
+    UNLOCKED: "A migration has released it: remove pg_advisory_unlock of that key, or pg_advisory_unlock_all, there.",
 }
 
 

@@ -8,31 +8,43 @@ a transaction is bracketed by an intent instead. Which files run, in which order
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from psycopg.pq import TransactionStatus
 
 from pgrollout.atlas_splitter import partial_hashes
 from pgrollout.content import Content
-from pgrollout.errors import ConnectionBroken, RecordsRefused, StatementFailed, UnreadableFile
+from pgrollout.errors import (
+    ConnectionBroken,
+    ExitCode,
+    InvalidIndexLeft,
+    RecordsRefused,
+    StatementFailed,
+    UnreadableFile,
+)
 from pgrollout.history import Revision, RevisionType
-from pgrollout.postgres import ledger, revisions, sqlstate
+from pgrollout.place import place_at
+from pgrollout.postgres import ledger, online_build, revisions, sqlstate
 from pgrollout.postgres.chunk import Chunk, chunks, statement_failed
 from pgrollout.postgres.connection import Connection
-from pgrollout.postgres.execute import Cancelled, ConnectionLost, CopyFromClient, Failure, send
+from pgrollout.postgres.execute import ConnectionLost, CopyFromClient, Failure, send
 from pgrollout.postgres.ledger import Ledger, Run
 from pgrollout.postgres.revisions import RevisionsTable
 from pgrollout.postgres.state import Session
 from pgrollout.quoting import name
 from pgrollout.secrets import mask_statement
-from pgrollout.segments import Kind, Segment, rolls_back, segments
+from pgrollout.segments import Kind, Segment, is_read_only, rolls_back, segments, sets_session
 from pgrollout.statement import Statement
 
 log = logging.getLogger(__name__)
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-_ELAPSED_NS = "(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000000000)::bigint"
+# Operators with their schema, here and in all records: a file's search_path may hold others.
+_ELAPSED_NS = (
+    "(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.now()) "
+    "OPERATOR(pg_catalog.*) 1000000000)::bigint"
+)
 # DISCARD ALL without its last part, which would drop the run lock; unlike it, allowed in a transaction.
 _FRESH_SESSION = (
     "CLOSE ALL",
@@ -49,8 +61,25 @@ class Writer:
     """Writes to one database, for one run, on the executing connection."""
 
     def __init__(
-        self, connection: Connection, session: Session, table: RevisionsTable, before: Ledger, run: Run
+        self,
+        connection: Connection,
+        session: Session,
+        table: RevisionsTable,
+        before: Ledger,
+        run: Run,
+        wants_end: Callable[[], bool] = lambda: False,
     ) -> None:
+        """
+        Prepare to write; nothing is sent yet.
+
+        Args:
+            connection: The executing connection, which holds Atlas's lock.
+            session: Its backend.
+            table: Where the history is.
+            before: What the ledger said before.
+            run: The run.
+            wants_end: Whether somebody wants an end; asked at every safe point, and while a statement runs.
+        """
         self._connection = connection
         self._session = session
         self._table = table
@@ -62,7 +91,7 @@ class Writer:
             revisions.create_sql(table) + "".join(ledger.upgrades(before)) + ledger.start_run_sql(before, run)
         )
         self._is_fresh = True
-        self._is_stopping = False
+        self._wants_end = wants_end
         self._hashes: Sequence[str] = ()
 
     @property
@@ -127,6 +156,7 @@ class Writer:
             return
         self._hashes = partial_hashes(content.statements)
         self._clean_session()
+        self._set_again(content, start)
         self._transaction("recording the start", [self._row(content, hash, resumes, start), *extra])
         self._stop_if_asked()
         for segment in todo:
@@ -155,12 +185,12 @@ class Writer:
         for number, piece in enumerate(pieces):
             is_first, is_last = number == 0, number == len(pieces) - 1
             before, after = (prefix if is_first else ""), (suffix if is_last else "")
-            tag = self._send(before + piece.text + after, f"applying {migration.name}")
+            tag = self._send(before + piece.text + after, f"applying {migration.name}", can_be_cancelled=True)
             if isinstance(tag, Failure):
                 self._roll_back()
                 self._stop_if_cancelled(tag)
                 raise self._error(content, tag, before, piece)
-            if not is_last and self._is_stopping:
+            if not is_last and self._wants_end():
                 self._roll_back()
                 raise KeyboardInterrupt
             if is_last and tag != "COMMIT":
@@ -177,56 +207,95 @@ class Writer:
         prefix = self._opening([])
         suffix = "\n;\n" + ";\n".join([*self._as_owner(), self._fence(), row, step, "COMMIT"])
         started = time.monotonic_ns()
-        answer = self._send(prefix + statement.text + suffix, self._doing(content, statement))
+        answer = self._send(prefix + statement.text + suffix, self._doing(content, statement), can_be_cancelled=True)
         if not isinstance(answer, Failure):
             return
         self._roll_back()
         self._stop_if_cancelled(answer)
-        if answer.sqlstate in sqlstate.NO_ACTIVE_TRANSACTION:
+        if answer.sqlstate in sqlstate.NOT_IN_A_TRANSACTION:
             self._stop_if_asked()  # the cancel came when this answer was on its way
-            self._alone(content, hash, resumes, statement)
+            self._alone(content, hash, resumes, statement, commits=answer.sqlstate == sqlstate.COMMITS_ITSELF)
             return
         error = self._error(content, answer, prefix, Chunk(statement.text, statement.start))
         self._record_failure(content, hash, resumes, statement.index, error, time.monotonic_ns() - started)
         raise error
 
-    def _alone(self, content: Content, hash: str, resumes: Revision | None, statement: Statement) -> None:
+    def _alone(
+        self, content: Content, hash: str, resumes: Revision | None, statement: Statement, *, commits: bool
+    ) -> None:
+        """Run a statement that cannot run in a transaction; one that ``commits`` may stop with a part of it done."""
         version, number = content.migration.version, statement.index + 1
+        self._check_build(content, statement)
         intent = self._step(content, statement, "alone", is_intent=True)
         self._transaction("recording an intent", [intent])
-        if self._is_stopping:
+        if self._wants_end():
             self._end_interrupted(version, number)
         log.info("statement runs outside a transaction version=%s statement=%d", version, number)
         started = time.monotonic_ns()
-        answer = self._send(statement.text, self._doing(content, statement))
+        answer = self._send(statement.text, self._doing(content, statement), can_be_cancelled=True)
+        elapsed = time.monotonic_ns() - started
         if isinstance(answer, Failure):
-            error = self._error(content, answer, "", Chunk(statement.text, statement.start))
-            elapsed = time.monotonic_ns() - started
-            if self._was_cancelled(answer):
+            if self._was_cancelled(answer) and not commits:
                 self._end_interrupted(version, number)
-            end = ledger.end_intent_sql(self._schema, self._run, version, number, "failed", answer.message)
-            self._record_failure(content, hash, resumes, statement.index, error, elapsed, [end])
+            error = self._error(content, answer, "", Chunk(statement.text, statement.start))
+            self._end_failed(content, hash, resumes, statement, error, elapsed, leave_open=commits)
+            self._stop_if_cancelled(answer)
             raise error
+        try:
+            self._check_build(content, statement)
+        except InvalidIndexLeft as invalid:
+            self._end_failed(content, hash, resumes, statement, invalid, elapsed)
+            raise
         end = ledger.end_intent_sql(self._schema, self._run, version, number, "done")
         self._transaction("recording the end", [self._row(content, hash, resumes, number), end])
+
+    def _check_build(self, content: Content, statement: Statement) -> None:
+        """
+        Raise InvalidIndexLeft if an index that the statement builds is there, and invalid.
+
+        Before the statement, for IF NOT EXISTS would be content with it; after it, for somebody else may have been quicker.
+        """
+        if online_build.is_build(statement.text):
+            invalid = online_build.left_behind(self._connection, statement.text)
+            if invalid is not None:
+                raise InvalidIndexLeft(place_at(content.migration.name, content.text, statement.start), invalid)
+
+    def _end_failed(
+        self,
+        content: Content,
+        hash: str,
+        resumes: Revision | None,
+        statement: Statement,
+        error: "_Error",
+        elapsed_ns: int,
+        *,
+        leave_open: bool = False,
+    ) -> None:
+        """Record the failure, and with it the intent's end, unless nobody can tell how much of the statement took effect."""
+        version, number, message = content.migration.version, statement.index + 1, _message(error)
+        end = ledger.end_intent_sql(self._schema, self._run, version, number, "failed", message)
+        self._record_failure(content, hash, resumes, statement.index, error, elapsed_ns, [] if leave_open else [end])
 
     def _block(self, content: Content, hash: str, resumes: Revision | None, segment: Segment) -> None:
         begin, end = content.statements[segment.first], content.statements[segment.last]
         records = [self._row(content, hash, resumes, segment.last + 1), self._step(content, begin, "block")]
+        # Nothing to vouch for: the block does nothing, or nothing of it is kept, so it may as well run twice.
+        is_without_effect = rolls_back(end) or is_read_only(begin)
         opening = f"{begin.text}\n;\n"
         body = Chunk(content.text[begin.end : end.start], begin.end)
         vouching = [*self._as_owner(), self._fence(), *records]
-        closing = "" if rolls_back(end) else "\n;\n" + ";\n".join(vouching) + ";\n"
+        closing = "" if is_without_effect else "\n;\n" + ";\n".join(vouching) + ";\n"
         started = time.monotonic_ns()
-        answer = self._send(opening + body.text + closing + end.text, self._doing(content, begin))
+        text = opening + body.text + (closing or "\n;\n") + end.text
+        answer = self._send(text, self._doing(content, begin), can_be_cancelled=True)
         if isinstance(answer, Failure):
             self._roll_back()
             self._stop_if_cancelled(answer)
             error = self._error(content, answer, opening, body)
             self._record_failure(content, hash, resumes, segment.first, error, time.monotonic_ns() - started)
             raise error
-        if rolls_back(end):
-            self._transaction("recording a block that rolls back", records)
+        if is_without_effect:
+            self._transaction("recording a block without effect", records)
         elif answer != "COMMIT":
             raise RecordsRefused(
                 self._doing(content, begin), "25P02", f"the server answered {answer}", "Run it again.", 1
@@ -238,12 +307,12 @@ class Writer:
         hash: str,
         resumes: Revision | None,
         done: int,
-        error: StatementFailed | RecordsRefused | UnreadableFile,
+        error: "_Error",
         elapsed_ns: int,
         extra: Sequence[str] = (),
     ) -> None:
-        statement = mask_statement(content.statements[done].text)
-        message = error.message if isinstance(error, StatementFailed | RecordsRefused) else str(error)
+        failed = error.statement if isinstance(error, StatementFailed) else content.statements[done].text
+        statement, message = mask_statement(failed), _message(error)
         row = self._row(content, hash, resumes, done, error=message, error_stmt=statement, elapsed=str(elapsed_ns))
         self._transaction("recording the failure", [row, *extra])
 
@@ -307,13 +376,18 @@ class Writer:
                 raise self._refused("cleaning the session", answer)
         self._is_fresh = False
 
+    def _set_again(self, content: Content, start: int) -> None:
+        """Set what the statements that an earlier run has done had set for those that are left."""
+        again = [statement.text for statement in content.statements[:start] if sets_session(statement)]
+        if again:
+            answer = self._send("\n;\n".join(again), f"repeating the settings of {content.migration.name}")
+            if isinstance(answer, Failure):
+                raise self._refused(f"repeating the settings of {content.migration.name}", answer)
+
     def _transaction(self, doing: str, records: Sequence[str]) -> None:
         """Write records in a transaction of their own."""
         text = self._opening([*self._as_owner(), self._fence(), *records]) + "COMMIT"
         answer = self._send(text, doing)
-        if isinstance(answer, Failure) and self._was_cancelled(answer):
-            self._roll_back()
-            answer = self._send(text, doing)  # the records are worth the moment
         if isinstance(answer, Failure):
             self._roll_back()
             raise self._refused(doing, answer)
@@ -321,13 +395,16 @@ class Writer:
             raise RecordsRefused(doing, "25P02", f"the server answered {answer}", "Run it again.", 1)
         self._preparation = ""
 
-    def _send(self, text: str, doing: str) -> str | Failure:
+    def _send(self, text: str, doing: str, *, can_be_cancelled: bool = False) -> str | Failure:
+        """Send a text; records, which are short, are not cancelled."""
         try:
+            if can_be_cancelled:
+                return send(self._connection, text, wants_end=self._wants_end)
             return send(self._connection, text)
-        except Cancelled as cancelled:
-            self._is_stopping = True
-            return cancelled.answer
         except ConnectionLost as error:
+            if error.sqlstate in sqlstate.ENDED_BY_TIMEOUT:
+                advice = sqlstate.advice(error.sqlstate)
+                raise RecordsRefused(doing, error.sqlstate, str(error), advice, ExitCode.FAILED) from error
             raise ConnectionBroken(doing, str(error)) from error
         except CopyFromClient as error:
             raise RecordsRefused(
@@ -339,7 +416,7 @@ class Writer:
             ) from error
 
     def _was_cancelled(self, failure: Failure) -> bool:
-        return self._is_stopping and failure.sqlstate == sqlstate.CANCELLED
+        return self._wants_end() and failure.sqlstate == sqlstate.CANCELLED
 
     def _end_interrupted(self, version: str, number: int) -> NoReturn:
         """Record that the statement of an intent did not run, and stop."""
@@ -352,7 +429,7 @@ class Writer:
             raise KeyboardInterrupt
 
     def _stop_if_asked(self) -> None:
-        if self._is_stopping:
+        if self._wants_end():
             raise KeyboardInterrupt
 
     def _roll_back(self) -> None:
@@ -387,3 +464,11 @@ class Writer:
         return RecordsRefused(
             doing, failure.sqlstate, failure.message, advice, int(sqlstate.exit_code(failure.sqlstate))
         )
+
+
+_Error = StatementFailed | RecordsRefused | UnreadableFile | InvalidIndexLeft
+
+
+def _message(error: _Error) -> str:
+    """What the row says of an error: the server's words where it said any."""
+    return error.message if isinstance(error, StatementFailed | RecordsRefused) else str(error)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pgrollout.content import Content
 from pgrollout.errors import Interrupted, PgrolloutError, PlanChanged
 from pgrollout.history import ExecOrder, Pending
+from pgrollout.interrupts import held_back
 from pgrollout.plan import Plan
 from pgrollout.postgres import atlas_lock, ledger
 from pgrollout.postgres.connection import Connection, connect
@@ -165,7 +166,6 @@ class _Attempt:
             source=request.source,
             reason=request.reason,
         )
-        writer = Writer(self.connection, self.session, state.table, state.ledger, run)
         records = [
             ledger.end_intent_sql(schema, run, intent.version, intent.position, "run again", "pgrollout:repeatable")
             for intent in repeated
@@ -173,23 +173,33 @@ class _Attempt:
         if request.backup is not None:
             records.append(ledger.backup_sql(schema, run, **request.backup.model_dump()))
         try:
-            if todo.baseline is not None:
-                writer.baseline(todo.baseline.version, todo.baseline.description)
-                log.info("baseline recorded version=%s", todo.baseline.version)
-            elif state.ledger.exists and state.table.exists:
-                writer.start()
-            with reporting("starting", total=len(todo.migrations)) as reporter:
-                for number, migration in enumerate(todo.migrations):
-                    reporter.say(f"applying {migration.name}", done=number)
-                    self._apply(writer, contents[migration.name], todo, records)
-                    records = []
-            writer.end("done")
-        except PgrolloutError as error:
-            self._end_badly(writer, "failed", str(error))
-            raise
+            with held_back() as wants_end:
+                writer = Writer(self.connection, self.session, state.table, state.ledger, run, wants_end)
+                try:
+                    self._write(writer, state, todo, contents, records)
+                except PgrolloutError as error:
+                    self._end_badly(writer, "failed", str(error))
+                    raise
+                except KeyboardInterrupt:
+                    self._end_badly(writer, "interrupted", "")
+                    raise
         except KeyboardInterrupt as interrupt:
-            self._end_badly(writer, "interrupted", "")
             raise Interrupted(len(self.applied), len(todo.migrations) - len(self.applied)) from interrupt
+
+    def _write(
+        self, writer: Writer, state: State, todo: Pending, contents: Mapping[str, Content], records: Sequence[str]
+    ) -> None:
+        if todo.baseline is not None:
+            writer.baseline(todo.baseline.version, todo.baseline.description)
+            log.info("baseline recorded version=%s", todo.baseline.version)
+        elif state.ledger.exists and state.table.exists:
+            writer.start()
+        with reporting("starting", total=len(todo.migrations)) as reporter:
+            for number, migration in enumerate(todo.migrations):
+                reporter.say(f"applying {migration.name}", done=number)
+                self._apply(writer, contents[migration.name], todo, records)
+                records = ()
+        writer.end("done")
 
     def _apply(self, writer: Writer, content: Content, todo: Pending, records: Sequence[str]) -> None:
         migration, started = content.migration, time.monotonic()

@@ -15,6 +15,7 @@ from pgrollout.atlas_splitter import partial_hashes
 from pgrollout.content import read_content
 from pgrollout.errors import HistoryChanged, NoOpenIntent
 from pgrollout.history import Edit, RevisionType, find_version, set_version
+from pgrollout.interrupts import held_back
 from pgrollout.postgres import atlas_lock, ledger, revisions
 from pgrollout.postgres.connection import connect
 from pgrollout.postgres.ledger import OpenIntent, Run
@@ -100,7 +101,8 @@ def set_current(database: Database, version: str | None, reason: str, *, dry_run
         what = f"set {edit.target}: {len(edit.added)} added, {len(edit.removed)} removed"
         records.append(held.step(edit.target or "", 0, "set", what, reason))
         records.append(ledger.end_run_sql(held.schema, held.run, "done"))
-        held.writer.start(records)
+        with held_back():
+            held.writer.start(records)
         return edit
 
 
@@ -149,7 +151,8 @@ def resolve(database: Database, version: str, position: int, *, took_effect: boo
                     partial_hashes=None if is_end else partial_hashes(statements[:position]),
                 )
             )  # fmt: skip
-        held.writer.start(records)
+        with held_back():
+            held.writer.start(records)
         return intent
 
 

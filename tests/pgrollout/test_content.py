@@ -18,6 +18,7 @@ from pgrollout.errors import (
     UnreadableFile,
 )
 from pgrollout.migration import Migration
+from pgrollout.postgres.atlas_lock import LOCK_KEY
 
 NONE = "-- atlas:txmode none\n\n"
 
@@ -95,6 +96,10 @@ CODES = {"SP101": ExitCode.FAILED, "SP103": ExitCode.REFUSED, "SP104": ExitCode.
         (NONE + "DISCARD ALL;", "1_a.sql:3:1", "drop the lock"),
         ("SELECT pg_catalog.Pg_Advisory_Unlock_All ();", "1_a.sql:1:19", "drop the lock"),
         ("DO $$ BEGIN PERFORM pg_advisory_unlock_all(); END $$;", "1_a.sql:1:21", "drop the lock"),
+        (f"SELECT pg_advisory_unlock( {LOCK_KEY} );", "1_a.sql:1:8", "drop the lock"),
+        ("SET standard_conforming_strings = off;", "1_a.sql:1:5", "what a string holds"),
+        (NONE + "SET LOCAL standard_conforming_strings TO 'off';", "1_a.sql:3:11", "what a string holds"),
+        ("SELECT set_config('standard_conforming_strings', 'off', false);", "1_a.sql:1:20", "what a string holds"),
     ],
 )
 def test_unreadable_file(content: str | bytes, place: str, sentence: str) -> None:
@@ -134,6 +139,10 @@ def test_rule_is_named(content: str | bytes, rule: str) -> None:
         "COMMENT ON TABLE t IS 'DISCARD ALL';",
         "DISCARD TEMP;",
         "SELECT 1; -- not pg_advisory_unlock_all()\n",
+        "SELECT 1; /* a */ -- not pg_advisory_unlock_all()\n",
+        "SELECT pg_advisory_unlock(42);",
+        "SET standard_conforming_strings = on;",
+        "-- SET standard_conforming_strings = off;\nSELECT 1;",
         "SELECT pg_advisory_unlock(1);",
         "COPY t FROM '/dev/null';",
         'COPY (SELECT 1 AS "from stdin") TO STDOUT;',

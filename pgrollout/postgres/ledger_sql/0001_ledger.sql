@@ -1,5 +1,5 @@
 -- The ledger: how the history came about. What has been applied is in Atlas's table alone.
--- {schema} is replaced by the configured schema's quoted name.
+-- {schema} is replaced by the configured schema's quoted name, {lock_key} by the key of Atlas's lock.
 CREATE SCHEMA IF NOT EXISTS {schema};
 
 CREATE TABLE {schema}.upgrade (
@@ -77,6 +77,11 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the lease with token % is no longer held', held
             USING ERRCODE = 'PR001', HINT = 'Another run has taken over. This one must not write any more.';
+    END IF;
+    PERFORM 1 FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = 0 AND objid = {lock_key} AND objsubid = 1 AND granted AND pid = pg_backend_pid();
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the lock that keeps other runs and the Atlas CLI away is no longer held' USING ERRCODE = 'PR002';
     END IF;
 END
 $fence$;

@@ -7,8 +7,8 @@ import pytest
 
 from pgrollout.errors import ExitCode, LockNotAcquired
 from pgrollout.postgres import atlas_lock
-from pgrollout.postgres.atlas_lock import LOCK_KEY, acquire, fnv1_32, held, holder, is_held
-from pgrollout.postgres.connection import connect
+from pgrollout.postgres.atlas_lock import LOCK_KEY, acquire, fnv1_32, held, holder
+from pgrollout.postgres.connection import Connection, connect
 from tests.project import eventually, lock_holder
 from tests.servers import Database
 
@@ -25,6 +25,16 @@ from tests.servers import Database
 def test_key_is_fnv1(name: str, key: int) -> None:
     """The key is the FNV-1 hash of the name, as Atlas has it."""
     assert fnv1_32(name.encode()) == key
+
+
+def is_held(connection: Connection) -> bool:
+    """Whether this very connection holds the lock."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND classid = 0 "
+        "AND objid = %s AND objsubid = 1 AND pid = pg_catalog.pg_backend_pid())",
+        [LOCK_KEY],
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def test_key_is_seen_in_pg_locks(any_database: Database, tmp_path: Path) -> None:

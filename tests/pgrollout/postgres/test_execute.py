@@ -1,5 +1,6 @@
 """Executing: what the server says of a text with several commands."""
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,3 +85,38 @@ def test_copy_from_the_client_is_refused(connection: Connection, any_database: D
         send(connection, "CREATE TABLE a (id int); COPY a FROM STDIN; CREATE TABLE b (id int)")
 
     assert any_database.execute("SELECT to_regclass('a'), to_regclass('b')") == [(None, None)]
+
+
+def test_an_error_of_any_class_is_a_failure(connection: Connection) -> None:
+    """Whether a backend is gone is told by the severity: a statement may raise whatever it likes."""
+    answer = send(connection, "DO $$ BEGIN RAISE 'x' USING ERRCODE = '57P01'; END $$")
+
+    assert isinstance(answer, Failure)
+    assert answer.sqlstate == "57P01"
+    assert send(connection, "SELECT 1") == "SELECT 1"
+
+
+def test_last_words_are_kept(connection: Connection) -> None:
+    """Why the backend ended is told."""
+    with pytest.raises(ConnectionLost, match="administrator command") as caught:
+        send(connection, "SELECT 1; SELECT pg_terminate_backend(pg_backend_pid()); SELECT 2")
+
+    assert caught.value.sqlstate == "57P01"
+
+
+def test_rows_are_thrown_away_as_they_come(connection: Connection) -> None:
+    """What a statement returns is not kept, however much it is: 300 MB here."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    assert send(connection, "SELECT repeat('x', 10000) FROM generate_series(1, 30000); SELECT 1") == "SELECT 1"
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_cancel_on_request(connection: Connection) -> None:
+    """Who wants an end gets the server's answer to it; a query that is through by then has its own."""
+    answer = send(connection, "SELECT 1; SELECT pg_sleep(600)", wants_end=lambda: True)
+
+    assert isinstance(answer, Failure)
+    assert (answer.sqlstate, answer.finished) == ("57014", 1)
+    assert send(connection, "SELECT 1", wants_end=lambda: True) == "SELECT 1"

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pgrollout.postgres import ledger
+from pgrollout.postgres import atlas_lock, ledger
 from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.ledger import Ledger, Run
 from tests.project import Project, eventually
@@ -39,6 +39,13 @@ def connection(any_database: Database, tmp_path: Path) -> Iterator[Connection]:
         yield connection
 
 
+@pytest.fixture
+def locked(connection: Connection) -> Connection:
+    """The same, holding Atlas's lock, without which nothing passes the fence."""
+    atlas_lock.acquire(connection, wait_ms=0)
+    return connection
+
+
 def test_upgrades_are_numbered_and_run_once(any_database: Database, connection: Connection) -> None:
     """A database without a ledger gets all numbered SQL, one that has it gets none."""
     assert ledger.read(connection, "pgrollout", "h") == EMPTY
@@ -52,27 +59,38 @@ def test_upgrades_are_numbered_and_run_once(any_database: Database, connection: 
     assert any_database.execute("SELECT max(number), count(*) FROM pgrollout.upgrade") == [(now.number, now.number)]
 
 
-def test_schema_has_any_name(any_database: Database, connection: Connection) -> None:
+def test_schema_has_any_name(any_database: Database, locked: Connection) -> None:
     """A name that needs quotes is quoted everywhere, in the functions too."""
     before = Ledger('my "own" ledger', 0, 0)
     do(any_database, "".join(ledger.upgrades(before)), ledger.start_run_sql(before, make_run(1)))
 
-    connection.execute(ledger.fence_sql(before.schema, 1).encode())
+    locked.execute(ledger.fence_sql(before.schema, 1).encode())
 
-    assert ledger.read(connection, before.schema, "h").token == 1
+    assert ledger.read(locked, before.schema, "h").token == 1
 
 
-def test_fence_lets_the_newest_token_pass(any_database: Database, connection: Connection) -> None:
+def test_fence_lets_the_newest_token_pass(any_database: Database, locked: Connection) -> None:
     """The token of the lease passes, an older one fails with PR001, also when nobody may have written."""
     open_ledger(any_database)
-    do(any_database, ledger.start_run_sql(ledger.read(connection, "pgrollout", "h"), make_run(2)))
+    do(any_database, ledger.start_run_sql(ledger.read(locked, "pgrollout", "h"), make_run(2)))
 
-    connection.execute(ledger.fence_sql("pgrollout", 2).encode())
+    locked.execute(ledger.fence_sql("pgrollout", 2).encode())
     with pytest.raises(psycopg.Error) as caught:
-        connection.execute(ledger.fence_sql("pgrollout", 1).encode())
+        locked.execute(ledger.fence_sql("pgrollout", 1).encode())
 
     assert caught.value.sqlstate == "PR001"
     assert any_database.execute("SELECT token, run FROM pgrollout.lease") == [(2, "run 2")]
+
+
+def test_fence_asks_for_the_lock(any_database: Database, locked: Connection) -> None:
+    """Who has lost Atlas's lock fails with PR002, whatever the token: the Atlas CLI may be at work."""
+    open_ledger(any_database)
+    locked.execute("SELECT pg_advisory_unlock_all()")
+
+    with pytest.raises(psycopg.Error) as caught:
+        locked.execute(ledger.fence_sql("pgrollout", 1).encode())
+
+    assert caught.value.sqlstate == "PR002"
 
 
 def test_takeover_waits_for_a_fenced_transaction(any_database: Database, connection: Connection) -> None:
@@ -80,6 +98,7 @@ def test_takeover_waits_for_a_fenced_transaction(any_database: Database, connect
     open_ledger(any_database)
     take = ledger.start_run_sql(Ledger("pgrollout", 1, 1), make_run(2))
     with any_database.connect(autocommit=False) as fenced:
+        atlas_lock.acquire(fenced, wait_ms=0)
         fenced.execute(ledger.fence_sql("pgrollout", 1).encode())
 
         with pytest.raises(psycopg.errors.LockNotAvailable):
@@ -134,6 +153,18 @@ def test_open_intents_of_one_history(any_database: Database, connection: Connect
     do(any_database, ledger.end_intent_sql("pgrollout", run, "7", 2, "done", "seen"))
     assert ledger.read(connection, "pgrollout", "h").open_intents == ()
     assert len(ledger.read(connection, "pgrollout", "other").open_intents) == 1
+
+
+def test_a_killed_run_is_not_open_for_ever(any_database: Database) -> None:
+    """The next one that has the lock ends it: it was lost."""
+    open_ledger(any_database)
+
+    do(any_database, ledger.start_run_sql(Ledger("pgrollout", 1, 1), make_run(2)))
+
+    assert any_database.execute("SELECT id, outcome, ended_at IS NULL FROM pgrollout.run ORDER BY id") == [
+        ("run 1", "lost", False),
+        ("run 2", None, True),
+    ]
 
 
 def test_backup_is_recorded_once(any_database: Database) -> None:

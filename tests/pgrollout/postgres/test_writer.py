@@ -1,16 +1,27 @@
 """Writing: what a migration leaves in the history, where its errors are, and what it does not leave in the session."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pgrollout.directory import read_directory
-from pgrollout.errors import ExitCode, HistoryChanged, RecordsRefused, StatementFailed, UnreadableFile
+from pgrollout.errors import (
+    ExitCode,
+    HistoryChanged,
+    InvalidIndexLeft,
+    RecordsRefused,
+    StatementFailed,
+    UnreadableFile,
+    UnresolvedIntent,
+)
 from pgrollout.sum_file import sum_of
 from tests.project import Project
 from tests.servers import Database
 
 NONE = "-- atlas:txmode none\n\n"
+STRINGS_OFF = "DO $$ BEGIN PERFORM set_config('standard_conforming_' || 'strings', 'off', false); END $$;"
+"""Not to be seen by reading."""
 
 
 @pytest.fixture
@@ -424,7 +435,7 @@ def test_block_without_end_or_begin(project: Project, sql: str, place: str) -> N
 
 LEAKS: dict[str, tuple[str, str]] = {
     "search_path": ("SET search_path = ''", "current_setting('search_path') <> '\"\"'"),
-    "settings": ("SET standard_conforming_strings = off", "current_setting('standard_conforming_strings') = 'on'"),
+    "settings": ("SET bytea_output = 'escape'", "current_setting('bytea_output') = 'hex'"),
     "date style": ("SET datestyle = 'SQL, DMY'", "current_setting('datestyle') = 'ISO, MDY'"),
     "role": ('SET ROLE "{other}"', "current_user = session_user"),
     "authorization": ('SET SESSION AUTHORIZATION "{other}"', "session_user = 'postgres'"),
@@ -462,7 +473,7 @@ def test_records_are_written_under_hostile_settings(project: Project) -> None:
     """Quotes and backslashes of a failing statement are kept as they are, whatever the file has set."""
     sql = "SELECT 'a\\\\b', 1/0 AS \"it's\";"
     project.write(
-        {"1_a.sql": f"{NONE}SET standard_conforming_strings = off;\nSET escape_string_warning = off;\n{sql}\n"}
+        {"1_a.sql": f"{NONE}{STRINGS_OFF}\nSET escape_string_warning = off;\n{sql}\n"},
     )
 
     with pytest.raises(StatementFailed):
@@ -473,11 +484,25 @@ def test_records_are_written_under_hostile_settings(project: Project) -> None:
 
 def test_names_with_quotes_and_backslashes(project: Project) -> None:
     """A description with a quote and a backslash is kept as it is, also without standard_conforming_strings."""
-    project.write({"1_a\\b'c.sql": "SET LOCAL standard_conforming_strings = off;\nSELECT 1;\n"})
+    project.write({"1_a\\b'c.sql": f"{STRINGS_OFF}\nSELECT 1;\n"})
 
     project.apply()
 
     assert project.rows()[0][:2] == ("1", "a\\b'c")
+
+
+@pytest.mark.parametrize("mode", ["", NONE], ids=["file", "none"])
+def test_strings_mean_the_same_in_every_file(any_project: Project, mode: str) -> None:
+    """Whatever a file before, or the database, has set: the server reads a whole text before it runs any of it."""
+    any_project.database.execute(f"ALTER DATABASE {any_project.database.name} SET standard_conforming_strings = off")
+    insert = "INSERT INTO a VALUES ('a\\tb');\n"
+    any_project.write(
+        {"1_a.sql": f"{mode}CREATE TABLE a (x text);\n{insert}{STRINGS_OFF}\n", "2_b.sql": f"{mode}{insert}"}
+    )
+
+    any_project.apply()
+
+    assert any_project.database.execute("SELECT length(x) FROM a") == [(4,), (4,)]
 
 
 @pytest.mark.parametrize("mode", ["", NONE], ids=["file", "none"])
@@ -585,3 +610,190 @@ def test_date_style_of_the_database(project: Project) -> None:
     project.apply()
 
     assert project.versions() == ["1", "2"]
+
+
+# What a file may not break.
+
+
+@pytest.mark.parametrize("mode", ["", NONE], ids=["file", "none"])
+def test_lost_lock_stops_the_run(any_project: Project, mode: str) -> None:
+    """A file that releases Atlas's lock where nobody can see it stops the run before anything else is written."""
+    unlock = "DO $$ BEGIN EXECUTE 'SELECT pg_advisory_' || 'unlock_all()'; END $$;"
+    any_project.write({"1_a.sql": f"{mode}{unlock}\n", "2_b.sql": f"{mode}CREATE TABLE b (id int);\n"})
+
+    with pytest.raises(RecordsRefused, match=r"PR002.*A migration has released it"):
+        any_project.apply()
+
+    assert not any_project.exists("b")
+
+
+def test_records_use_no_operator_of_a_file(project: Project) -> None:
+    """A search path with operators of its own misleads none of our statements, in a transaction or alone."""
+    project.write(
+        {
+            "1_a.sql": "CREATE SCHEMA evil;\n"
+            + "".join(
+                f"CREATE FUNCTION evil.f({types}) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'evil'; END $$;\n"
+                f"CREATE OPERATOR evil.= (FUNCTION = evil.f, LEFTARG = {types.partition(',')[0]}, "
+                f"RIGHTARG = {types.partition(',')[2]});\n"
+                for types in ("text,text", "varchar,varchar", "int,int", "oid,oid", "name,name")
+            ),
+            "2_b.sql": f"{NONE}SET search_path = evil, pg_catalog;\nVACUUM;\nSELECT 1;\n",
+            "3_c.sql": "SET search_path = evil, pg_catalog;\nSELECT 1;\n",
+        }
+    )
+
+    project.apply()
+
+    assert project.versions() == ["1", "2", "3"]
+    assert project.database.execute("SELECT count(*) FROM pgrollout.step WHERE ended_at IS NULL") == [(0,)]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_file_of_a_delimiter_and_nothing_else(project: Project, first: bool) -> None:
+    """A file that chooses a delimiter and has no statement is recorded, also as the first of all."""
+    files = {} if first else {"1_a.sql": "SELECT 1;\n"}
+    project.write({**files, "2_b.sql": "-- atlas:delimiter \\n--x\\n\n\n-- nothing\n"})
+
+    project.apply()
+
+    assert project.versions()[-1] == "2"
+    assert project.apply().applied == ()
+
+
+# What the server says.
+
+
+def test_an_error_is_no_lost_connection(any_project: Project) -> None:
+    """An ERROR of the class of connection trouble is one of the statement: named, recorded, and to be tried again."""
+    failing = "DO $$ BEGIN RAISE 'no way' USING ERRCODE = '08006'; END $$;"
+    any_project.write({"1_a.sql": f"{NONE}SELECT 1;\n{failing}\n"})
+
+    with pytest.raises(StatementFailed, match=r"1_a\.sql:4:1: no way") as caught:
+        any_project.apply()
+
+    assert caught.value.code is ExitCode.WAIT
+    assert any_project.rows()[0][3:7] == (1, 2, "no way", failing)
+
+
+def test_last_words_of_a_backend_are_told(project: Project) -> None:
+    """A timeout that ends the session is no accident: it would come again."""
+    project.write({"1_a.sql": "SET LOCAL transaction_timeout = '50ms';\nSELECT pg_sleep(60);\n"})
+
+    with pytest.raises(RecordsRefused, match=r"25P04.*raise it for the role") as caught:
+        project.apply()
+
+    assert caught.value.code is ExitCode.FAILED
+
+
+def test_place_where_the_server_counts_bytes(any_database: Database, tmp_path: Path) -> None:
+    """SQL_ASCII knows no characters; the caret is right all the same."""
+    name = f"{any_database.name}_ascii"
+    create = f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER libc TEMPLATE template0"
+    any_database.execute(create)
+    project = Project(tmp_path, replace(any_database, name=name))
+    project.write({"1_a.sql": "SELECT 'äöü€';\nSELECT 'é', nope;\n"})
+
+    with pytest.raises(StatementFailed, match=r"1_a\.sql:2:13"):
+        project.apply()
+
+
+def test_failed_statement_of_a_block(project: Project) -> None:
+    """The row of a failed block names the statement that failed, and counts from the block's begin."""
+    project.write({"1_a.sql": f"{NONE}SELECT 1;\nBEGIN;\nSELECT 2;\nINSERT INTO nix VALUES (1);\nCOMMIT;\n"})
+
+    with pytest.raises(StatementFailed, match=r"1_a\.sql:6:13"):
+        project.apply()
+
+    assert project.rows()[0][3:5] == (1, 5)
+    assert project.rows()[0][6] == "INSERT INTO nix VALUES (1);"
+
+
+def test_block_that_can_write_nothing(project: Project) -> None:
+    """A READ ONLY block is run, and recorded after it."""
+    project.write({"1_a.sql": f"{NONE}BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY;\nSELECT 1;\nCOMMIT;\n"})
+
+    project.apply()
+
+    assert project.rows()[0][3:5] == (3, 3)
+
+
+def test_isolation_level_of_a_wrapped_file(project: Project) -> None:
+    """It comes too late; the way out is said."""
+    project.write({"1_a.sql": "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;\nSELECT 1;\n"})
+
+    with pytest.raises(StatementFailed, match=r"the file's own BEGIN ISOLATION LEVEL"):
+        project.apply()
+
+
+def test_a_directive_that_atlas_overlooks_is_the_cause(project: Project) -> None:
+    """A file that says txmode none and ends its lines in CRLF is not told to say txmode none."""
+    project.write({"1_a.sql": "-- atlas:txmode none\r\n\r\nVACUUM;\r\n"})
+
+    with pytest.raises(StatementFailed, match=r"its lines end in CRLF"):
+        project.apply()
+
+
+# What an earlier run has done.
+
+
+def test_settings_are_set_again_on_resume(any_project: Project) -> None:
+    """What the statements that ran had set holds for those that are left; what was local to a block does not."""
+    any_project.write(
+        {
+            "1_a.sql": f"{NONE}CREATE SCHEMA app;\nSET search_path = app;\nBEGIN;\nSET LOCAL search_path = public;\nCOMMIT;\n"
+            "SELECT pg_catalog.set_config('datestyle', 'SQL, DMY', false);\nCREATE TABLE a (id int);\nSELECT nope;\n"
+        }
+    )
+    with pytest.raises(StatementFailed):
+        any_project.apply()
+    text = (any_project.migrations / "1_a.sql").read_text()
+
+    any_project.write(
+        {"1_a.sql": text.replace("SELECT nope;", "CREATE TABLE b AS SELECT current_setting('datestyle') AS style;")}
+    )
+    any_project.apply()
+
+    assert any_project.database.execute("SELECT style FROM app.b") == [("SQL, DMY",)]
+
+
+@pytest.mark.parametrize("build", ["a_idx ON", "IF NOT EXISTS a_idx ON", "ON", '"a_idx" ON ONLY'])
+def test_an_invalid_index_is_no_index(any_project: Project, build: str) -> None:
+    """What a failed build left stops the next run, which names it and the way out, instead of passing for the index."""
+    build = f"CREATE UNIQUE INDEX /* online */ CONCURRENTLY {build} a (id);"
+    any_project.write(
+        {"1_a.sql": "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1), (1);\n", "2_b.sql": NONE + build}
+    )
+    with pytest.raises(StatementFailed, match="23505"):
+        any_project.apply()
+    any_project.database.execute("DELETE FROM a")
+    (index,) = (name for (name,) in any_project.database.execute(INDEXES_OF_A))
+
+    with pytest.raises(InvalidIndexLeft, match=rf"2_b\.sql:3:1: index public\.{index} is there and invalid"):
+        any_project.apply()
+    any_project.database.execute(f"DROP INDEX CONCURRENTLY {index}")
+    any_project.apply()
+
+    assert any_project.rows()[1][3:7] == (1, 1, "", "")
+    assert any_project.database.execute(INDEXES_OF_A + " AND indisvalid") == [(index,)]
+
+
+INDEXES_OF_A = "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'a'::regclass"
+
+
+def test_code_that_commits_and_fails_is_a_question(any_project: Project) -> None:
+    """What it had committed stays: nobody but a person can tell whether it may run again."""
+    any_project.write(
+        {
+            "1_a.sql": "CREATE TABLE a (id int);\n",
+            "2_b.sql": f"{NONE}DO $$ BEGIN INSERT INTO a VALUES (1); COMMIT; RAISE 'stop'; END $$;\n",
+        }
+    )
+    with pytest.raises(StatementFailed, match="stop"):
+        any_project.apply()
+
+    with pytest.raises(UnresolvedIntent, match="nobody saw it end well"):
+        any_project.apply()
+
+    assert any_project.database.execute("SELECT id FROM a") == [(1,)]
+    assert any_project.rows()[1][3:6] == (0, 1, "stop")

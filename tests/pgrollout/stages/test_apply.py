@@ -13,6 +13,7 @@ from pgrollout.errors import (
     AppliedFileEdited,
     AppliedFileGone,
     ExitCode,
+    InvalidIndexLeft,
     LockNotAcquired,
     NotClean,
     OutOfOrder,
@@ -548,7 +549,7 @@ def test_interrupted_while_a_build_waits(project: Project) -> None:
         _, err = process.communicate(timeout=60)
     assert process.returncode == ExitCode.WAIT, err
 
-    with pytest.raises(StatementFailed, match="drop it with DROP INDEX CONCURRENTLY"):
+    with pytest.raises(InvalidIndexLeft, match="is there and invalid"):
         project.apply()
     project.database.execute("DROP INDEX CONCURRENTLY a_idx")
     project.apply()

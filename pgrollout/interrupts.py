@@ -1,0 +1,56 @@
+"""
+Interrupts: Ctrl-C and SIGTERM, both taken as the wish to end in an orderly way.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
+
+def until_interrupted() -> None:
+    """Return when one comes."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        signal.sigwait(INTERRUPTS)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def held_back() -> Iterator[Callable[[], bool]]:
+    """
+    Hold an interrupt back while the block lasts: it would come between what was done and the record of it.
+
+    Gives a function that tells whether one came, so that the block ends at its next safe point. It is delivered after the
+    block, unless that ends with an error of its own. A second one is not held back: somebody is in a hurry.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    came: list[int] = []
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    # What is ignored, as SIGINT in the background of a script, stays so.
+    before = {number: signal.getsignal(number) for number in INTERRUPTS}
+    held = [number for number in INTERRUPTS if before[number] is not signal.SIG_IGN]
+    for number in held:
+        signal.signal(number, hold)
+    is_error = False
+    try:
+        yield lambda: bool(came)
+    except Exception:
+        is_error = True
+        raise
+    finally:
+        for number in held:
+            signal.signal(number, before[number] or signal.SIG_DFL)
+        if came and not is_error:
+            signal.raise_signal(came[0])
