@@ -1,7 +1,7 @@
 """
 Places: where in a file something stands, and how that is shown to a person.
 
-Lines and columns count from 1, columns in characters. Knows nothing of SQL.
+Lines and columns count from 1, columns in characters.
 """
 
 from dataclasses import dataclass
@@ -32,8 +32,11 @@ class Place:
 
 
 def place_at(file: str, text: str, offset: int) -> Place:
-    """Return the place of the character at ``offset`` (from 0) of ``text``."""
+    """Return the place of the character at ``offset`` (from 0) of ``text``; secrets in its line are not to be seen."""
+    from pgrollout.secrets import blank_secrets  # not for whoever only names an error
+
     offset = min(offset, len(text))
+    text = blank_secrets(text)
     first = text.rfind("\n", 0, offset) + 1
     last = text.find("\n", offset)
     line = text[first : None if last < 0 else last].rstrip("\r")

@@ -17,6 +17,7 @@ from pgrollout.lint.schema import Schema
 from pgrollout.lint.waivers import Waiver, waivers
 from pgrollout.nodes import RunCode
 from pgrollout.place import Place, place_at
+from pgrollout.secrets import mask_message
 from pgrollout.splitter import is_blank
 from pgrollout.statement import Statement
 
@@ -98,8 +99,10 @@ class _File:
             nodes = parser.parse_statement(statement.text)
         except parser.SyntaxProblem as problem:
             self._opaque.add(number)
-            place = place_at(self._content.migration.name, self._content.text, statement.start + problem.offset)
-            self._add(syntax_error.RULE.finding(Hit("", f"{problem.message}."), place, number))
+            offset = statement.start + problem.offset
+            place = place_at(self._content.migration.name, self._content.text, offset)
+            message = mask_message(problem.message, self._content.text, offset)
+            self._add(syntax_error.RULE.finding(Hit("", f"{message}."), place, number))
             return
         except parser.CannotAnalyse as problem:
             self._opaque.add(number)
@@ -139,10 +142,7 @@ class _File:
         ]
 
     def _place(self, statement: Statement) -> Place:
-        first = statement.start - statement.column + 1
-        last = self._content.text.find("\n", statement.start)
-        line = self._content.text[first : None if last < 0 else last].rstrip("\r")
-        return Place(self._content.migration.name, statement.line, statement.column, line)
+        return place_at(self._content.migration.name, self._content.text, statement.start)
 
     def _start(self) -> Place:
         return place_at(self._content.migration.name, self._content.text, 0)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pgrollout import splitter
 from pgrollout.content import Content
 from pgrollout.errors import StatementFailed
-from pgrollout.place import Place, place_at
+from pgrollout.place import place_at
 from pgrollout.postgres import online_build, sqlstate
 from pgrollout.postgres.execute import Failure
 from pgrollout.quoting import name
-from pgrollout.secrets import mask_statement
+from pgrollout.secrets import mask_message, mask_statement
 from pgrollout.statement import Statement
 
 MISSING_ROLE = re.compile(r'role "(.+)" does not exist')
@@ -77,10 +77,10 @@ def statement_failed(content: Content, failure: Failure, before: str, piece: Chu
     statement = next((s for s in theirs if s.start <= offset < s.end), theirs[-1] if theirs else None)
     place = place_at(content.migration.name, content.text, piece.offset + offset)
     return StatementFailed(
-        Place(place.file, place.line, place.column, mask_statement(place.text)),
+        place,
         content.migration.version,
         failure.sqlstate,
-        mask_statement(failure.message),
+        mask_message(failure.message, content.text, piece.offset + offset),
         mask_statement(statement.text) if statement else "",
         _advice(content, failure, statement),
         int(sqlstate.exit_code(failure.sqlstate)),

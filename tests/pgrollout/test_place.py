@@ -32,3 +32,12 @@ def test_a_long_line_is_cut_around_the_column() -> None:
 
     assert len(shown) < 130
     assert shown[caret.index("^")] == "!"
+
+
+def test_a_secret_in_the_line_is_not_shown() -> None:
+    """Hidden character by character, so that the caret still stands where it did; also one that begins on another line."""
+    text = "CREATE ROLE r PASSWORD\n    'S3cret' oops;\n"
+
+    place = place_at("1_a.sql", text, text.index("oops"))
+
+    assert place.excerpt() == "        ******** oops;\n                 ^"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pgrollout.secrets import mask_statement
+from pgrollout.secrets import blank_secrets, mask_message, mask_statement
 
 SECRET = "S3cret"
 
@@ -127,3 +127,52 @@ def test_any_password_is_masked(password: str) -> None:
 def test_hostile_text_is_masked_in_time(text: str) -> None:
     """Text made to be slow is masked at once; a test that hangs says that it is not."""
     assert len(mask_statement(text)) <= len(text) + 5
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        ("ALTER ROLE a PASSWORD /* a /* b */ c */ 'S3cret'", "ALTER ROLE a PASSWORD /* a /* b */ c */ '***'"),
+        (
+            "DO $$ DECLARE p text := 'S3cret'; BEGIN EXECUTE format('ALTER ROLE a PASSWORD %L', p); END $$",
+            "DO $$ DECLARE p text := ***",
+        ),
+        (
+            "DO $do$ DECLARE p text := $$S3cret$$; BEGIN EXECUTE 'ALTER ROLE a PASSWORD ' || quote_literal(p); END $do$",
+            "DO $do$ DECLARE p text := ***",
+        ),
+        ("DO 'DECLARE p text := ''S3cret''; BEGIN EXECUTE format(''PASSWORD %L'', p); END'", "DO ***"),
+    ],
+)
+def test_what_a_password_is_put_together_from_is_masked(statement: str, shown: str) -> None:
+    """Wherever in the statement it stands; nested comments hide nothing."""
+    assert mask_statement(statement) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("SELECT 1;\nSELECT 2;", "SELECT 1;\nSELECT 2;"),
+        ("CREATE ROLE r PASSWORD\n  'S3cret' oops;", "CREATE ROLE r PASSWORD\n  ******** oops;"),
+        ("SELECT 1;\nCREATE ROLE r PASSWORD 'S3\r\ncret'", "SELECT 1;\nCREATE ROLE r PASSWORD ***\r\n*****"),
+        (
+            "DO $$BEGIN EXECUTE format('PASSWORD %L', 'S3cret'); END$$; SELECT 'shown';",
+            f"DO $$BEGIN EXECUTE format({'*' * 32} SELECT 'shown';",
+        ),
+        ("CREATE ROLE r PASSWORD 'S3cret", "CREATE ROLE r PASSWORD *******"),
+    ],
+)
+def test_a_file_keeps_its_places(text: str, shown: str) -> None:
+    """Each character of a secret is hidden by one, line breaks are kept, and the next statement is not touched."""
+    assert blank_secrets(text) == shown
+    assert len(shown) == len(text)
+
+
+def test_an_error_message_does_not_name_the_secret() -> None:
+    """The server quotes the token that its error points at; of a secret it is hidden, of anything else it is not."""
+    text = "CREATE ROLE r PASSWORD 'S3cret' 'x';"
+    message = "syntax error at or near \"'S3cret'\""
+
+    assert mask_message(message, text, text.index("'S3")) == 'syntax error at or near "***"'
+    assert mask_message(message, text, 0) == message
+    assert mask_message(message, text, None) == message
