@@ -226,7 +226,7 @@ def target(database: Database, environ: Mapping[str, str] = os.environ) -> Targe
             url = path.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             problem = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise ConfigurationError(f"url_file {path}", f"cannot be read: {problem}.") from error
+            raise ConfigurationError(f"url_file {masked(database.url_file)}", f"cannot be read: {problem}.") from error
         if not url:
             raise ConfigurationError(f"url_file {path}", "it is empty.", "Write the database's URL into it.")
         return Target("url", SecretStr(url), str(path))
@@ -267,11 +267,13 @@ def masked(url: str) -> str:
     return f"{scheme}{found}{_PARAMETER.sub(_masked_parameter, shown)}"
 
 
+_SECRET_NAME = re.compile(rf"pas+w|pwd|secret|token|(?:{'|'.join(WORDS)})$", re.IGNORECASE)
+"""Also where it has a typo: libpq takes ``?pasword=`` for a setting of the server."""
 _PARAMETER = re.compile(r"(?<=[?&])([^=&?]*)=([^&]*)")
 
 
 def _masked_parameter(found: re.Match[str]) -> str:
-    return f"{found[1]}=***" if unquote(found[1]).lower().endswith(WORDS) and found[2] else found[0]
+    return f"{found[1]}=***" if _SECRET_NAME.search(unquote(found[1])) and found[2] else found[0]
 
 
 _NOT_IN_FILE = {
@@ -312,7 +314,7 @@ def _from_text(model: type[BaseModel], key: str, text: str) -> Any:
 def _variable(variable: str, environ: Mapping[str, str], where: str) -> SecretStr:
     url = environ.get(variable, "").strip()
     if not url:
-        raise ConfigurationError(where, f"the environment has no {variable}.", "Set it to the database's URL.")
+        raise ConfigurationError(where, f"the environment has no {masked(variable)}.", "Set it to the database's URL.")
     return SecretStr(url)
 
 

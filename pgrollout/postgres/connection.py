@@ -45,7 +45,7 @@ def libpq_url(url: str) -> str:
     if not url.startswith(_SCHEMES):
         shown = masked(url) if "://" in url else "a text that does not begin with postgresql://"
         raise ConfigurationError("the database URL", f"is {shown}.", "Write postgresql://user@host:5432/database.")
-    base, _, query = url.partition("?")
+    base, query = _parts(url)
     known = {option.keyword.decode() for option in Conninfo.get_defaults()} | {"ssl"}
     kept: list[str] = []
     options: list[str] = []
@@ -59,7 +59,30 @@ def libpq_url(url: str) -> str:
             options.append("-c " + unquote(key) + "=" + re.sub(r"([\\\s])", r"\\\1", unquote(value)))
     if options:
         kept.append("options=" + quote(" ".join(options), safe=""))
-    return base + ("?" + "&".join(kept) if kept else "")
+    moved = base + ("?" + "&".join(kept) if kept else "")
+    _check(moved, base)
+    return moved
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """Return what stands before the parameters, and those; a ``?`` in the password begins none, as libpq has it."""
+    start = url.find("://") + 3
+    slash = url.find("/", start)
+    login_end = url.rfind("@", start, slash if slash >= 0 else len(url)) + 1
+    mark = url.find("?", login_end)
+    return (url, "") if mark < 0 else (url[:mark], url[mark + 1 :])
+
+
+def _check(url: str, base: str) -> None:
+    """Refuse a URL that libpq cannot read, or would read otherwise than meant; its own words quote the password."""
+    advice = "In user and password write @ as %40, / as %2F, : as %3A, % as %25 and a space as %20."
+    try:
+        conninfo_to_dict(url)
+    except psycopg.Error as error:
+        problem = re.sub(r'"[^"]*"', "…", str(error).strip()).partition("\n")[0].rstrip(":. …")
+        raise ConfigurationError("the database URL", f"cannot be read: {problem}.", advice) from None
+    if "@" in base.partition("://")[2].partition("/")[2]:
+        raise ConfigurationError("the database URL", "has an @ behind its first /.", advice)
 
 
 def url_search_path(database: Database) -> str | None:
@@ -67,7 +90,7 @@ def url_search_path(database: Database) -> str | None:
     where = target(database)
     if where.kind != "url":
         return None
-    for pair in where.value.get_secret_value().partition("?")[2].split("&"):
+    for pair in _parts(where.value.get_secret_value())[1].split("&"):
         key, _, value = pair.partition("=")
         if key == "search_path" and value:
             return unquote(value)

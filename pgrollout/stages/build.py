@@ -5,6 +5,7 @@ Writes ``release.json`` and ``release.tar`` below ``.pgrollout/releases/<digest>
 files give the same bytes. Every later stage recomputes the digest from the files it is about to use.
 """
 
+import hashlib
 import subprocess
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import Field
 from pgrollout.errors import ConfigurationError
 from pgrollout.files import write_atomically
 from pgrollout.release import archive
-from pgrollout.stages.reviewed import read_contents, read_reviewed
+from pgrollout.stages.reviewed import Reviewed, read_contents, read_reviewed
 from pgrollout.stages.stage import Outcome, Report, Request
 
 
@@ -47,6 +48,8 @@ def run(request: BuildRequest) -> BuildReport:
     if request.commit is not None:
         _check_commit(request.database.migrations_path, request.commit)
     reviewed = read_reviewed(request.database, request.release)
+    if request.commit is not None:
+        _check_files(reviewed, request.commit)
     read_contents(reviewed.migrations)
     release = reviewed.release
     path = request.out or request.database.state_path / "releases" / release.digest.removeprefix("sha256:")[:16]
@@ -80,6 +83,27 @@ def _check_commit(folder: Path, commit: str) -> None:
         raise ConfigurationError(
             where, f"{folder} has changes that are not committed:\n{changed}", "Commit them first."
         )
+
+
+def _check_files(reviewed: Reviewed, commit: str) -> None:
+    """Raise ConfigurationError unless every file is the commit's: Git's status passes over what it is told to ignore."""
+    folder = reviewed.directory.path
+    listed = _git(folder, "ls-tree", "-z", "HEAD", "--", ".") or ""
+    entries = [entry.partition("\t") for entry in listed.split("\0")]
+    blobs = {name: what.split()[2] for what, _, name in entries if what.startswith("100")}
+    for migration in reviewed.migrations:
+        if blobs.get(migration.name) not in _git_names(migration.content):
+            raise ConfigurationError(
+                f"--commit {commit}",
+                f"{folder / migration.name} is no file of the commit, or another than there.",
+                "Commit it, or take it out of the folder.",
+            )
+
+
+def _git_names(content: bytes) -> tuple[str, ...]:
+    """Return what Git names this content, in a repository of either kind."""
+    blob = b"blob %d\0" % len(content) + content
+    return hashlib.sha1(blob, usedforsecurity=False).hexdigest(), hashlib.sha256(blob).hexdigest()
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

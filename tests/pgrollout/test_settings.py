@@ -343,6 +343,7 @@ def test_a_url_is_in_no_text() -> None:
         ("postgresql://h/d?PASS%77ORD=S3cret", "postgresql://h/d?PASS%77ORD=***"),
         ("postgresql://h/d?sslpassword=S3cret#x", "postgresql://h/d?sslpassword=***"),
         ("postgresql://h?password=x@S3cret", "postgresql://h?password=***"),
+        ("postgresql://h/d?pasword=S3cret", "postgresql://h/d?pasword=***"),
         ("host=h password=S3cret dbname=d", "host=h password=*** dbname=d"),
         ("host=h password='x S3cret' dbname=d", "host=h password='***' dbname=d"),
     ],
@@ -361,6 +362,7 @@ def test_a_password_is_masked_in_a_url(url: str, shown: str) -> None:
         "postgresql:///d?host=/var/run/postgresql&user=a@b",
         "postgresql://h1:1,h2:2/d?target_session_attrs=primary",
         "postgresql://[::1]:5432/d",
+        "postgresql://h/d?lock_timeout=3s&sslkey=client.key&sslrootcert=ca.pem",
         "postgresql://h/d?password=",
         "service=reader",
         "",
@@ -375,3 +377,15 @@ def test_a_url_without_a_password_is_shown_as_it_is(url: str) -> None:
 def test_any_password_is_masked(password: str) -> None:
     """Whatever characters it has, also those that should have been escaped."""
     assert masked(f"postgresql://u:{password}@h/d") == "postgresql://u:***@h/d"
+
+
+@pytest.mark.parametrize("key", ["url_env", "url_file"])
+def test_a_url_in_the_place_of_its_name_is_masked(tmp_path: Path, key: str) -> None:
+    """Who writes the URL where the variable's or the file's name belongs does not find the password in the log."""
+    url = "postgresql://u:S3cret@h/d"
+    database = load(flags={key: url}, environ={}, start=tmp_path)
+
+    with pytest.raises(ConfigurationError) as caught:
+        target(database, environ={})
+
+    assert "S3cret" not in str(caught.value)

@@ -54,6 +54,7 @@ def refused(error: type[LoginFailed] | type[ServerUnavailable], url: str, **valu
     [
         ("postgresql://u@h/d", "postgresql://u@h/d"),
         ("postgres://u@h/d?sslmode=require", "postgres://u@h/d?sslmode=require"),
+        ("postgresql://u:p?w@h/d?x=1", "postgresql://u:p?w@h/d?options=-c%20x%3D1"),
         ("postgresql://h/d?search_path=app", "postgresql://h/d?options=-c%20search_path%3Dapp"),
         (
             "postgresql://h/d?options=-c%20lock_timeout%3D3s&search_path=a%20b",
@@ -70,13 +71,24 @@ def test_unknown_keys_become_server_settings(url: str, expected: str) -> None:
     assert libpq_url(url) == expected
 
 
-@pytest.mark.parametrize("url", ["mysql://u:correct@h/d", "host=h password=correct", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:correct@h/d",
+        "host=h password=correct",
+        "",
+        "postgresql://u:100%correct@h/d",
+        "postgresql://u:cor rect@h/d",
+        "postgresql://u:a@correct/x@h/d",
+    ],
+)
 def test_other_urls_are_refused_without_their_password(url: str) -> None:
     """What is no PostgreSQL URL is refused, and not repeated with its secrets."""
     with pytest.raises(ConfigurationError) as caught:
         libpq_url(url)
 
     assert "correct" not in str(caught.value)
+    assert "cor rect" not in str(caught.value)
 
 
 def test_server_settings_of_the_url(any_database: Database, tmp_path: Path) -> None:

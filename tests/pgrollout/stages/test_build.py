@@ -136,6 +136,28 @@ def test_release_of_a_commit(tmp_path: Path) -> None:
         run(tmp_path, commit="0" * 40)
 
 
+@pytest.mark.parametrize("how", ["ignored", "assumed unchanged", "a link"])
+def test_release_of_a_commit_has_its_files_only(tmp_path: Path, how: str) -> None:
+    """What Git's status does not show, because it is told not to look, is no part of the commit either."""
+    write(tmp_path, **{"1_a": "SELECT 1;\n"})
+    git(tmp_path, "init", "--quiet")
+    file = tmp_path / "migrations" / ("2_b.sql" if how == "ignored" else "1_a.sql")
+    if how == "ignored":
+        write(tmp_path, **{"2_b": "SELECT 2;\n"})
+        (tmp_path / ".gitignore").write_text("2_b.sql\n")
+    if how == "a link":
+        file.rename(tmp_path / "elsewhere.sql")
+        file.symlink_to(tmp_path / "elsewhere.sql")
+    git(tmp_path, "add", ".gitignore" if how == "ignored" else ".", "migrations")
+    git(tmp_path, "commit", "--quiet", "-m", "one")
+    if how == "assumed unchanged":
+        git(tmp_path, "update-index", "--assume-unchanged", "migrations/1_a.sql", "migrations/atlas.sum")
+        write(tmp_path, **{"1_a": "SELECT 3;\n"})
+
+    with pytest.raises(ConfigurationError, match=rf"{file.name} is no file of the commit, or another"):
+        run(tmp_path, commit="HEAD")
+
+
 def test_release_outside_of_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no repository, a commit cannot be asked for."""
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
