@@ -89,7 +89,9 @@ def read_content(migration: Migration) -> Content:
     lowered = text.lower()
 
     atlas, server = _both_splits(text)
+    passed_over: tuple[Problem, ...] = ()
     if isinstance(server, Spans) and any(DUMP_LINE.match(command.text) for command in server.psql_commands):
+        passed_over = tuple(_passed_over(name, text, server))
         text = _without_dump_lines(text, server)
         atlas, server = _both_splits(text)
     if atlas.custom_delimiter:
@@ -116,7 +118,7 @@ def read_content(migration: Migration) -> Content:
         raise min(refusals, key=lambda refusal: refusal[0])[1]
     assert isinstance(atlas, AtlasSplit)  # noqa: S101  # an AtlasSplitError is a difference
     problems = tuple(islice(_problems(name, text, atlas), MOST_PROBLEMS)) if "atlas:" in text else ()
-    return Content(migration, text, said, atlas.statements, atlas.custom_delimiter, problems)
+    return Content(migration, text, said, atlas.statements, atlas.custom_delimiter, (*passed_over, *problems))
 
 
 def _decoded(migration: Migration) -> str:
@@ -179,6 +181,18 @@ def _both_splits(text: str) -> tuple[AtlasSplit | AtlasSplitError, Spans | Unclo
     except Unclosed as error:
         server = error
     return atlas, server
+
+
+def _passed_over(name: str, text: str, server: Spans) -> Iterator[Problem]:
+    for command in server.psql_commands:
+        if DUMP_LINE.match(command.text):
+            yield Problem(
+                "SP103",
+                place_at(name, text, command.offset),
+                f"{command.text.split()[0]}, which pg_dump writes for psql, is passed over; the Atlas CLI would send it to the "
+                "server, and fail. Remove it.",
+            )
+            return
 
 
 def _without_dump_lines(text: str, server: Spans) -> str:

@@ -164,6 +164,7 @@ def test_dump_lines_are_blanked() -> None:
     assert texts(content) == ["SELECT '\n\\restrict abc\n';"]
     assert content.text.startswith(" " * 14 + "\nSELECT")
     assert content.statements[0].line == 2
+    assert [(problem.code, problem.place.line) for problem in content.problems] == [("SP103", 1)]
 
 
 @pytest.mark.parametrize(
