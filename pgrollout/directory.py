@@ -78,7 +78,7 @@ def write_sum_file(path: Path, sum_file: SumFile) -> None:
         raise UnreadableDirectory(str(path), f"{SUM_FILE_NAME} cannot be written: {_reason(error)}") from error
 
 
-def new_migration(path: Path, name: str, now: datetime) -> Path:
+def new_migration(path: Path, name: str, now: datetime, *, dry_run: bool = False) -> Path:
     """
     Add an empty migration and hash the directory again, as ``atlas migrate new`` does.
 
@@ -88,6 +88,7 @@ def new_migration(path: Path, name: str, now: datetime) -> Path:
         path: The directory; made if there is none.
         name: Description; empty for a file that has only its version.
         now: The time that makes the version, in any time zone.
+        dry_run: Return the file's path, and write nothing.
 
     Raises:
         ConfigurationError: The name cannot be part of a file name.
@@ -98,11 +99,9 @@ def new_migration(path: Path, name: str, now: datetime) -> Path:
         raise ConfigurationError(
             repr(name), "a migration's name becomes part of a file name and of a line of atlas.sum.", "Use words and _."
         )
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnreadableDirectory(str(path), _reason(error)) from error
-    directory = read_directory(path)
+    if not dry_run:
+        _make(path)
+    directory = read_directory(path) if path.exists() else Directory(path, (), None)
     sums.check(directory.migrations, directory.sum_file, str(path))
 
     time = now.astimezone(UTC)
@@ -110,6 +109,8 @@ def new_migration(path: Path, name: str, now: datetime) -> Path:
         time += timedelta(seconds=1)
     migration = Migration(f"{version}_{name}.sql" if name else f"{version}.sql", b"")
     file = path / migration.name
+    if dry_run:
+        return file
     try:
         file.touch(exist_ok=False)
     except OSError as error:
@@ -117,6 +118,13 @@ def new_migration(path: Path, name: str, now: datetime) -> Path:
     migrations = sorted((*directory.migrations, migration), key=lambda each: directory_order(each.name))
     write_sum_file(path, sums.sum_of(migrations))
     return file
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnreadableDirectory(str(path), _reason(error)) from error
 
 
 def _listing(path: Path) -> list[str]:

@@ -1,8 +1,10 @@
 """``pgrollout resolve``: say whether a statement took effect whose end nobody saw."""
 
+import json
+
 import click
 
-from pgrollout.commands.options import answer, database_options, example, format_option
+from pgrollout.commands.options import answer, database_options, dry_run_option, example, format_option
 from pgrollout.settings import Database
 from pgrollout.stages.by_hand import resolve
 
@@ -14,10 +16,13 @@ from pgrollout.stages.by_hand import resolve
 @database_options
 @click.option("--as", "verdict", type=click.Choice(["done", "run-again"]), required=True, help="What is the case.")
 @click.option("--reason", metavar="TEXT", required=True, help="How you know, for the ledger.")
+@dry_run_option
 @format_option
 @click.argument("version")
 @click.argument("statement", type=click.IntRange(min=1))
-def command(database: Database, verdict: str, reason: str, output: str, version: str, statement: int) -> None:
+def command(
+    database: Database, verdict: str, reason: str, dry_run: bool, output: str, version: str, statement: int
+) -> None:
     """
     Say whether a statement took effect whose end nobody saw.
 
@@ -26,10 +31,11 @@ def command(database: Database, verdict: str, reason: str, output: str, version:
     """
     if not reason.strip():
         raise click.UsageError("--reason is empty: say how you know.")
-    intent = resolve(database, version, statement, took_effect=verdict == "done", reason=reason)
+    intent = resolve(database, version, statement, took_effect=verdict == "done", reason=reason, dry_run=dry_run)
     if output == "json":
-        import json
-
-        answer(json.dumps({"version": version, "statement": statement, "resolved": verdict, "text": intent.statement}))
+        body = {"version": version, "statement": statement, "resolved": verdict, "text": intent.statement}
+        answer(json.dumps({**body, "dry_run": dry_run}, ensure_ascii=False))
+    elif dry_run:
+        answer(f"Would record statement {statement} of version {version} as {verdict}.")
     else:
         answer(f"Statement {statement} of version {version} is recorded as {verdict}. Run `pgrollout apply` to go on.")

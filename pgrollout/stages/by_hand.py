@@ -106,7 +106,9 @@ def set_current(database: Database, version: str | None, reason: str, *, dry_run
         return edit
 
 
-def resolve(database: Database, version: str, position: int, *, took_effect: bool, reason: str) -> OpenIntent:
+def resolve(
+    database: Database, version: str, position: int, *, took_effect: bool, reason: str, dry_run: bool = False
+) -> OpenIntent:
     """
     Settle a statement whose end nobody saw, by a person's word.
 
@@ -116,13 +118,14 @@ def resolve(database: Database, version: str, position: int, *, took_effect: boo
         position: Statement of its file, from 1.
         took_effect: Whether it did; if not, the next run executes it again.
         reason: How that is known, for the ledger.
+        dry_run: Decide, and write nothing.
 
     Raises:
         NoOpenIntent: Nobody asks about that statement.
         HistoryChanged: It took effect, and the file has another one in its place now.
         LockNotAcquired: A run is under way.
     """
-    with _held(database, reason, lock=True) as held:
+    with _held(database, reason, lock=not dry_run) as held:
         intents = held.state.ledger.open_intents
         intent = next((i for i in intents if (i.version, i.position) == (version, position)), None)
         if intent is None:
@@ -151,8 +154,9 @@ def resolve(database: Database, version: str, position: int, *, took_effect: boo
                     partial_hashes=None if is_end else partial_hashes(statements[:position]),
                 )
             )  # fmt: skip
-        with held_back():
-            held.writer.start(records)
+        if not dry_run:
+            with held_back():
+                held.writer.start(records)
         return intent
 
 
