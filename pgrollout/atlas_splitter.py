@@ -4,8 +4,7 @@ Atlas's splitter: cuts a file into the statements that the Atlas CLI would run, 
 What is run and counted, and what the hashes of a partly applied file are taken over, is this splitter's result, so it
 must agree to the byte. Where the server would see other statements (``splitter``), ``content`` refuses the file.
 
-Source: Atlas, ``sql/migrate/lex.go``, with the options of its PostgreSQL driver; measured rules:
-``docs/atlas-compatibility.md``.
+Source: Atlas, ``sql/migrate/lex.go``, with the options of its PostgreSQL driver.
 """
 
 import re

@@ -1,5 +1,5 @@
 """
-Backups: what the manifest beside a dump says, and whether the files still are what it says.
+Backup manifests: what stands beside a dump, and whether the files still are what it says.
 
 The manifest names the database, never its URL, and holds no secret. Its digest covers everything in it, and so, by the
 files' own digests, the whole backup. Nothing here reads a disk or talks to a server.

@@ -19,7 +19,7 @@ from pgrollout.errors import PgrolloutError, SplitDiffers, TransactionControl, U
 from pgrollout.migration import Migration
 from pgrollout.place import Place, place_at
 from pgrollout.splitter import CopyData, PsqlCommand, Spans, Unclosed
-from pgrollout.statement import Statement
+from pgrollout.statement import Statement, begins_transaction, ends_transaction
 
 CONTROL_WORDS = frozenset({"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "PREPARE", "DISCARD"})
 UNLOCK = re.compile(r'\b(pg_advisory_unlock_all)"?\s*\(|\b(pg_advisory_unlock)"?\s*\(\s*2686470616\b', re.IGNORECASE)
@@ -260,7 +260,7 @@ def _control(
         if words[:2] == ("DISCARD", "ALL"):
             yield start, _lock_lost(place_at(name, text, start), "DISCARD ALL")
             return
-        if in_transaction and _is_control(words):
+        if in_transaction and (begins_transaction(words) or ends_transaction(words)):
             yield start, TransactionControl(place_at(name, text, start), " ".join(words[: 2 if len(words) > 1 else 1]))
             return
 
@@ -278,19 +278,6 @@ def _first_words(
             words = splitter.keywords(text[start:end])
         if words and words[0] in CONTROL_WORDS:
             yield start, words
-
-
-def _is_control(words: tuple[str, ...]) -> bool:
-    match words:
-        case ("ROLLBACK", "TO", *_) | ("ROLLBACK", "WORK" | "TRANSACTION", "TO", *_):
-            return False
-        case ("COMMIT" | "ROLLBACK", "PREPARED", *_):
-            return False
-        case ("BEGIN" | "COMMIT" | "END" | "ROLLBACK" | "ABORT", *_):
-            return True
-        case ("START" | "PREPARE", "TRANSACTION", *_):
-            return True
-    return False
 
 
 def _session_breakers(name: str, text: str, lowered: str) -> Iterator[Refusal]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pgrollout.atlas_splitter import DIRECTIVE, SPACES
-from pgrollout.sum_file import is_sum_ignored
 
 OURS = re.compile(
     r"^(?:[ \t]*(?:-{2,}|/\*+|\*+(?!/)|#+))?[ \t]*(pgrollout[ \t]*:[ \t]*(\S*)[ \t]*(.*))$", re.MULTILINE | re.I
@@ -33,24 +32,14 @@ class FileDirectives:
 
     tx_mode: TxMode | None = None
     """``atlas:txmode``; None if it says nothing."""
-    checkpoint: bool = False
-    """``atlas:checkpoint``: it holds the whole schema so far."""
-    checkpoint_tag: str = ""
-    """The checkpoint's tag."""
     nolint: tuple[tuple[str, ...], ...] = ()
     """For each ``atlas:nolint`` its names and codes; none means all."""
-    txtar: bool = False
-    """``atlas:txtar``: a file of several parts."""
-    sum_ignore: bool = False
-    """``atlas:sum ignore``: its content has no checksum."""
-    delimiter: str | None = None
-    """``atlas:delimiter``, as written."""
     stall_budget_ms: int | None = None
     """``pgrollout:stall_budget``: the longest that anyone may wait because of this file."""
 
 
 class DirectiveError(ValueError):
-    """A directive that cannot be."""
+    """A directive with an invalid value, or given twice."""
 
     def __init__(self, offset: int, problem: str, advice: str) -> None:
         super().__init__(offset, problem, advice)
@@ -92,19 +81,9 @@ def file_directives(file: str, text: str) -> FileDirectives:
     if "atlas:" not in text:
         return NONE
     written = list(header(text))
-    first = DIRECTIVE.match(text)
-    delimiter = None
-    if first and first[1] == "-- " and first[2] == "delimiter":
-        delimiter = first[3] or ""
-    tags = [each.argument for each in written if each.name == "checkpoint"]
     return FileDirectives(
         tx_mode=_tx_mode(file, [each for each in written if each.name == "txmode"]),
-        checkpoint=bool(tags),
-        checkpoint_tag=tags[0] if tags else "",
         nolint=tuple(tuple(each.argument.split()) for each in written if each.name == "nolint"),
-        txtar=any(each.name == "txtar" for each in written),
-        sum_ignore=is_sum_ignored(text.encode()) if "atlas:sum" in text else False,
-        delimiter=delimiter,
     )
 
 

@@ -27,6 +27,7 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     │   └── PlanChanged, ReleaseChanged
     ├── NotClean                    1   tables, but no history
     ├── UnresolvedIntent            1   nobody knows whether a statement ran
+    ├── InvalidIndexLeft            1   an index to be built online is there, and invalid
     ├── StatementFailed             1   the server refused a statement (or 75, 3: by its SQLSTATE)
     ├── RecordsRefused              1   the server refused to keep history or ledger (or 75)
     ├── ServerRefused               1   the server refused to tell what a run must know (or 75)
@@ -188,7 +189,7 @@ class UnreadableDirectory(DirectoryError):
 
 
 class UnreadableFile(DirectoryError):
-    """A file's content cannot be what it says, or cannot be run."""
+    """A file cannot be read as SQL text, or must not be run."""
 
     def __init__(self, place: Place, problem: str, advice: str, rule: str = "") -> None:
         super().__init__(place, problem, advice, rule)
@@ -205,7 +206,7 @@ class UnreadableFile(DirectoryError):
 
 
 class UnknownDirective(UnreadableFile):
-    """A ``pgrollout:`` directive that does not exist, or whose value cannot be."""
+    """A ``pgrollout:`` directive that is unknown, has no such value, or would have no effect."""
 
 
 class DuplicateVersion(DirectoryError):
@@ -663,8 +664,13 @@ class LockNotAcquired(WaitingCanCure):
 
     def __str__(self) -> str:
         return (
-            f"Another run has held this database's lock for {self.waited_ms / 1000:.0f} s: {self.holder}. "
-            "Wait for it to end, then run this again; --wait-for-run-ms waits longer."
+            f"Another run holds the lock, {self.holder}"
+            + (
+                f"; waited {self.waited_ms / 1000:.0f} s for it, --wait-for-run-ms waits longer"
+                if self.waited_ms
+                else ""
+            )
+            + ". Wait for its end, then run this again."
         )
 
 

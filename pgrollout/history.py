@@ -74,7 +74,7 @@ class Revision:
     @property
     def is_partial(self) -> bool:
         """
-        Whether statements of the file are left.
+        Whether some of the file's statements have not run.
 
         A row that somebody resolved by hand is done, whatever it counts: Atlas's own ``set`` leaves the counts alone.
         """
@@ -101,7 +101,7 @@ class Pending:
     resumes: tuple[Revision, ...] = ()
     """The partial rows that some of them, those of their versions, continue."""
     out_of_order: tuple[Migration, ...] = ()
-    """Those that are older than the newest applied one: run first, finished, left out, or (for a report) the error."""
+    """Files older than the newest row: as ``exec_order`` says, they run first, are left out, or are the error."""
     baseline: Migration | None = None
     """File to record as applied before, without running it."""
 
@@ -114,11 +114,7 @@ class Pending:
         """
         kept = self.migrations
         if version is not None:
-            versions = [migration.version for migration in kept]
-            if version not in versions:
-                close = difflib.get_close_matches(version, versions, 1)
-                raise UnknownVersion(version, "pending migrations", close[0] if close else "")
-            kept = kept[: versions.index(version) + 1]
+            kept = kept[: find_version(kept, version, "pending migrations") + 1]
         return Pending(kept[:amount], self.resumes, self.out_of_order, self.baseline)
 
 

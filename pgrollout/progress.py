@@ -102,7 +102,7 @@ def _report(reporter: Reporter, ended: threading.Event, watched: Display | None)
         if watched is not None:
             watched.draw(now)
         elif time.monotonic() >= next_line:
-            log.info('still running elapsed_s=%d doing="%s"', now.elapsed_seconds, now.doing.replace('"', "'"))
+            log.info('still running elapsed_seconds=%d doing="%s"', now.elapsed_seconds, now.doing.replace('"', "'"))
             next_line += LOG_SECONDS
     if watched is not None:
         watched.clear()

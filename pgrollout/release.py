@@ -15,10 +15,9 @@ from typing import Any
 
 from pgrollout import __version__
 from pgrollout.migration import Migration
-from pgrollout.sum_file import SumFile
+from pgrollout.sum_file import SUM_FILE_NAME, SumFile
 
 FORMAT_VERSION = 1
-SUM_FILE_NAME = "atlas.sum"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pgrollout import splitter
 from pgrollout.content import Content
 from pgrollout.errors import UnreadableFile
 from pgrollout.place import place_at
-from pgrollout.statement import Statement
+from pgrollout.statement import Statement, begins_transaction, ends_transaction
 
 _READ_ONLY = re.compile(r"\bREAD\s+ONLY\b", re.IGNORECASE)
 _SET_CONFIG = re.compile(
@@ -63,23 +63,6 @@ def segments(content: Content, start: int = 0) -> tuple[Segment, ...]:
     return tuple(_one_by_one(content, start))
 
 
-def opens_block(statement: Statement) -> bool:
-    """Whether the statement begins an explicit transaction."""
-    return statement.keywords[:1] == ("BEGIN",) or statement.keywords[:2] == ("START", "TRANSACTION")
-
-
-def ends_block(statement: Statement) -> bool:
-    """Whether the statement ends an explicit transaction."""
-    match statement.keywords:
-        case ("ROLLBACK", "TO", *_) | ("ROLLBACK", "WORK" | "TRANSACTION", "TO", *_):
-            return False
-        case ("COMMIT" | "ROLLBACK", "PREPARED", *_):
-            return False
-        case ("COMMIT" | "END" | "ROLLBACK" | "ABORT", *_) | ("PREPARE", "TRANSACTION", *_):
-            return True
-    return False
-
-
 def is_read_only(statement: Statement) -> bool:
     """Whether the transaction that the statement begins can write nothing."""
     return _READ_ONLY.search(statement.text) is not None
@@ -106,15 +89,15 @@ def _one_by_one(content: Content, start: int) -> Iterator[Segment]:
         if content.custom_delimiter:
             _check_commands(content, statement)
         if opened is None:
-            if opens_block(statement):
+            if begins_transaction(statement.keywords):
                 opened = statement
-            elif ends_block(statement):
+            elif ends_transaction(statement.keywords):
                 raise _unreadable(
                     content, statement, "it ends a transaction that was not begun.", "Remove it, or add BEGIN."
                 )
             else:
                 yield Segment(Kind.STATEMENT, statement.index, statement.index)
-        elif ends_block(statement):
+        elif ends_transaction(statement.keywords):
             chains = ("AND", "CHAIN") in pairwise(statement.keywords)
             if chains or statement.keywords[:1] == ("PREPARE",):
                 raise _unreadable(
@@ -137,7 +120,9 @@ def _one_by_one(content: Content, start: int) -> Iterator[Segment]:
 def _check_commands(content: Content, statement: Statement) -> None:
     """A delimiter of the file's own may put several commands into one statement, a whole transaction among them."""
     commands = splitter.split(statement.text).statements
-    if len(commands) > 1 and any(opens_block(command) or ends_block(command) for command in commands):
+    if len(commands) > 1 and any(
+        begins_transaction(each.keywords) or ends_transaction(each.keywords) for each in commands
+    ):
         raise _unreadable(
             content,
             statement,

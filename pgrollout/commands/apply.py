@@ -9,6 +9,7 @@ from pgrollout.commands.options import (
     example,
     format_option,
     release_option,
+    sentence,
     setting_options,
 )
 from pgrollout.settings import Database
@@ -77,4 +78,4 @@ def command(
     for file in report.applied:
         statements = "1 statement" if file.statements == 1 else f"{file.statements} statements"
         answer(f"applied  {file.name}  {statements}  {file.duration_ms} ms")
-    answer(f"{report.summary[0].upper()}{report.summary[1:]} (current version: {report.after or 'none'}).")
+    answer(f"{sentence(report.summary)} (current version: {report.after or 'none'}).")

@@ -2,7 +2,15 @@
 
 import click
 
-from pgrollout.commands.options import answer, database_options, dry_run_option, example, format_option, setting_options
+from pgrollout.commands.options import (
+    answer,
+    database_options,
+    dry_run_option,
+    example,
+    format_option,
+    sentence,
+    setting_options,
+)
 from pgrollout.settings import Database
 from pgrollout.stages import backup
 
@@ -29,4 +37,4 @@ def command(database: Database, dry_run: bool, output: str) -> None:
     The free space is compared with the database's size first. `pgrollout restore` brings a backup back.
     """
     report = backup.run(backup.BackupRequest(database=database, dry_run=dry_run))
-    answer(report.model_dump_json(indent=2) if output == "json" else f"{report.summary[0].upper()}{report.summary[1:]}")
+    answer(report.model_dump_json(indent=2) if output == "json" else sentence(report.summary))

@@ -14,7 +14,7 @@ from pgrollout import __version__, progress
 from pgrollout.commands.terminal import Terminal, TerminalHandler
 
 _FIELD = re.compile(r' (\w+)=("[^"]*"|\S+)')
-_QUANTITY = re.compile(r"(_ms|_s|_bytes|statements?|files|pid)$")
+_QUANTITY = re.compile(r"(_ms|_seconds|_bytes|statements?|files|pid)$")
 
 
 class TextFormatter(logging.Formatter):

@@ -3,7 +3,6 @@ Options that the commands share, and the settings that come of them.
 """
 
 import logging
-import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -100,6 +99,6 @@ def answer(text: str) -> None:
     click.echo(text)
 
 
-def is_terminal() -> bool:
-    """Whether a person reads the log as it is written."""
-    return sys.stderr.isatty()
+def sentence(summary: str) -> str:
+    """Return a report's summary as a sentence begins."""
+    return summary[:1].upper() + summary[1:]

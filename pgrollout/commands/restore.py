@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pgrollout.commands.options import answer, database_options, dry_run_option, example, format_option
+from pgrollout.commands.options import answer, database_options, dry_run_option, example, format_option, sentence
 from pgrollout.errors import ConfigurationError
 from pgrollout.settings import Database, target
 from pgrollout.stages import restore
@@ -33,4 +33,4 @@ def command(database: Database, into: str | None, no_owner: bool, dry_run: bool,
             raise ConfigurationError("--into", f"the database is given by {where.source}.", advice)
         database = database.model_copy(update={"name": into})
     report = restore.run(restore.RestoreRequest(database=database, path=path, no_owner=no_owner, dry_run=dry_run))
-    answer(report.model_dump_json(indent=2) if output == "json" else f"{report.summary[0].upper()}{report.summary[1:]}")
+    answer(report.model_dump_json(indent=2) if output == "json" else sentence(report.summary))

@@ -6,6 +6,7 @@ import click
 
 from pgrollout.commands.options import answer, database_options, example, format_option, setting_options
 from pgrollout.history import ExecOrder
+from pgrollout.postgres.state import shown_version
 from pgrollout.settings import Database
 from pgrollout.stages.deciding import Choice
 from pgrollout.stages.overview import Line, Overview, Standing, overview
@@ -37,7 +38,7 @@ def command(database: Database, output: str) -> None:
     pending = len(found.todo.migrations)
     state = _state(found)
     answer(f"Status:   {state}")
-    answer(f"Database: {database.name}, PostgreSQL {_version(found.server_version)}")
+    answer(f"Database: {database.name}, PostgreSQL {shown_version(found.server_version)}")
     answer(f"Current:  {found.state.current or 'no migration applied yet'}")
     answer(f"Next:     {found.todo.migrations[0].version if pending else 'already at latest version'}")
     answer(f"Applied:  {len(found.state.revisions)}")
@@ -72,15 +73,11 @@ def _detail(line: Line) -> str:
     return f"{counted}  {revision.executed_at:%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _version(number: int) -> str:
-    return f"{number // 10000}.{number % 10000}"
-
-
 def _as_json(database: Database, found: Overview) -> dict[str, object]:
     return {
         "status": _state(found),
         "database": database.name,
-        "server_version": _version(found.server_version),
+        "server_version": shown_version(found.server_version),
         "release": found.reviewed.release.digest,
         "current": found.state.current,
         "next": found.todo.migrations[0].version if found.todo.migrations else None,

@@ -2,7 +2,15 @@
 
 import click
 
-from pgrollout.commands.options import answer, database_options, example, format_option, release_option, setting_options
+from pgrollout.commands.options import (
+    answer,
+    database_options,
+    example,
+    format_option,
+    release_option,
+    sentence,
+    setting_options,
+)
 from pgrollout.settings import Database
 from pgrollout.stages import verify
 
@@ -37,5 +45,5 @@ def command(database: Database, allow_pending: bool, release: str | None, output
             answer(f"differs: {difference}")
         for note in report.notes:
             answer(f"note: {note}")
-        answer(f"{report.summary[0].upper()}{report.summary[1:]}.")
+        answer(f"{sentence(report.summary)}.")
     return 1 if report.differences else 0

@@ -61,7 +61,7 @@ def acquire(connection: Connection, *, wait_ms: int) -> None:
     while not _try(connection):
         now = time.monotonic()
         if (now - started) * 1000 >= wait_ms:
-            raise LockNotAcquired(round((now - started) * 1000), holder(connection))
+            raise LockNotAcquired(round((now - started) * 1000) if wait_ms else 0, holder(connection))
         if now - reported >= REPORT_EVERY_SECONDS or reported == started:
             log.info('waiting for another run waited_ms=%d holder="%s"', (now - started) * 1000, holder(connection))
             reported = now

@@ -1,5 +1,5 @@
 """
-Connections: from a database's settings to an open connection, or to the environment of PostgreSQL's own programs.
+Connections: from a database's settings to an open connection.
 
 Whatever libpq understands works: URL, service file, PG* variables, TLS up to ``verify-full``, several hosts. URL
 parameters that libpq does not know become server settings, as Atlas's driver has it. Knows nothing of migrations.
@@ -8,7 +8,6 @@ Source: PostgreSQL manual, "Connection URIs", "Environment Variables".
 """
 
 import logging
-import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -161,7 +160,7 @@ def _open(database: Database, text: str, application_name: str) -> Connection:
 
 
 def _shown(database: Database) -> str:
-    """The target for people: where it is and who says so, without a password."""
+    """Describe the target without its password: where it is, and who says so."""
     where: Target = target(database)
     text = masked(where.value.get_secret_value()) if where.kind == "url" else ""
     return f"database {database.name} ({f'{text}, from ' if text else ''}{where.source})"
@@ -171,28 +170,3 @@ def _first_line(error: psycopg.Error) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # With several hosts psycopg lists each attempt; all of them tell more than the last.
     return "; ".join(lines) if len(lines) <= 6 else "; ".join(lines[:6]) + " …"
-
-
-@contextmanager
-def libpq_environment(database: Database) -> Iterator[dict[str, str]]:
-    """
-    Give the environment in which PostgreSQL's own programs reach the database, while the block lasts.
-
-    Everything the URL says is in PG* variables: a command line is seen by every user of the host, an environment is not.
-    """
-    with conninfo(database) as text:
-        yield environment_of(text)
-
-
-def environment_of(text: str) -> dict[str, str]:
-    """Return this process's environment with the connection string's parameters as PG* variables."""
-    variables = {
-        option.keyword.decode(): option.envvar.decode()
-        for option in Conninfo.get_defaults()
-        if option.envvar is not None
-    }
-    environment = dict(os.environ)
-    for key, value in conninfo_to_dict(text).items():
-        if key in variables and value is not None:
-            environment[variables[key]] = str(value)
-    return environment

@@ -2,7 +2,7 @@
 The revisions table: ``atlas_schema_revisions``, exactly as Atlas makes, fills and reads it.
 
 Says where the table is, reads its rows, and gives the SQL that makes it and writes a row. The SQL is text, because a
-row travels in the same simple query as the statements it vouches for. When to write what is left to ``stages.apply``.
+row travels in the same simple query as the statements it vouches for. When to write what is left to ``writer``.
 
 Source: Atlas, ``cmd/atlas/internal/migrate/ent/schema/revision.go``.
 """

@@ -40,8 +40,11 @@ class State:
     """What a database says before a run."""
 
     table: RevisionsTable
+    """Where the history is."""
     revisions: tuple[Revision, ...]
+    """All rows, ordered by version."""
     ledger: Ledger
+    """How they came about."""
 
     @property
     def current(self) -> str | None:
@@ -56,6 +59,11 @@ SELECT pg_catalog.pg_backend_pid(),
 FROM (VALUES (1)) one
 LEFT JOIN pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a ON true
 """
+
+
+def shown_version(number: int) -> str:
+    """Return a ``server_version_num`` as people write it: ``18.6``."""
+    return f"{number // 10000}.{number % 10000}"
 
 
 def read_session(connection: Connection, database: Database) -> Session:
@@ -76,7 +84,7 @@ def read_session(connection: Connection, database: Database) -> Session:
         raise PoolerInBetween(f"database {database.name} ({target(database).source})")
     version = connection.info.server_version
     if version < OLDEST:
-        raise ServerTooOld(f"database {database.name}", f"{version // 10000}.{version % 10000}", OLDEST // 10000)
+        raise ServerTooOld(f"database {database.name}", shown_version(version), OLDEST // 10000)
     return Session(pid, start or "epoch", role, connection.info.server_version)
 
 

@@ -193,10 +193,8 @@ class Writer:
             if not is_last and self._wants_end():
                 self._roll_back()
                 raise KeyboardInterrupt
-            if is_last and tag != "COMMIT":
-                raise RecordsRefused(
-                    f"committing {migration.name}", "25P02", f"the server answered {tag}", "Run it again.", 1
-                )
+            if is_last:
+                self._check_committed(tag, f"committing {migration.name}")
         self._preparation = ""
 
     # Statement by statement.
@@ -296,10 +294,8 @@ class Writer:
             raise error
         if is_without_effect:
             self._transaction("recording a block without effect", records)
-        elif answer != "COMMIT":
-            raise RecordsRefused(
-                self._doing(content, begin), "25P02", f"the server answered {answer}", "Run it again.", 1
-            )
+        else:
+            self._check_committed(answer, self._doing(content, begin))
 
     def _record_failure(
         self,
@@ -356,7 +352,7 @@ class Writer:
         return [f"SET ROLE {name(self._session.role)}"] if self._session.role else []
 
     def _as_owner(self) -> list[str]:
-        """The rows are written by the role the run began with; what the file has set comes back after the commit."""
+        """Let the run's role write the rows that follow; what the file has set comes back after the commit."""
         role = f"SET LOCAL ROLE {name(self._session.role)}" if self._session.role else "SET LOCAL ROLE NONE"
         return ["SET LOCAL SESSION AUTHORIZATION DEFAULT", role]
 
@@ -391,8 +387,7 @@ class Writer:
         if isinstance(answer, Failure):
             self._roll_back()
             raise self._refused(doing, answer)
-        if answer != "COMMIT":
-            raise RecordsRefused(doing, "25P02", f"the server answered {answer}", "Run it again.", 1)
+        self._check_committed(answer, doing)
         self._preparation = ""
 
     def _send(self, text: str, doing: str, *, can_be_cancelled: bool = False) -> str | Failure:
@@ -414,6 +409,11 @@ class Writer:
                 "Use INSERT, or COPY a file.",
                 1,
             ) from error
+
+    def _check_committed(self, tag: str, doing: str) -> None:
+        """A COMMIT in a failed transaction answers ROLLBACK, and no error: the last defence should one get so far."""
+        if tag != "COMMIT":
+            raise RecordsRefused(doing, "25P02", f"the server answered {tag}", "Run it again.", ExitCode.FAILED)
 
     def _was_cancelled(self, failure: Failure) -> bool:
         return self._wants_end() and failure.sqlstate == sqlstate.CANCELLED

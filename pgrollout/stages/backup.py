@@ -21,14 +21,23 @@ from typing import Literal
 
 from pydantic import Field
 
-from pgrollout import backup
-from pgrollout.backup import DUMP_NAME, MANIFEST_NAME, BackupFile, Manifest, in_words
+from pgrollout.backup_manifest import (
+    DUMP_NAME,
+    MANIFEST_NAME,
+    BackupFile,
+    Manifest,
+    first_problem,
+    folder_name,
+    in_words,
+    parse,
+)
 from pgrollout.errors import BackupImpossible
 from pgrollout.postgres import dump, programs
 from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.dump import Frozen, Waiting
 from pgrollout.postgres.programs import Program
 from pgrollout.postgres.sqlstate import explained
+from pgrollout.postgres.state import shown_version
 from pgrollout.progress import reporting
 from pgrollout.settings import Database
 from pgrollout.stages.reviewed import new_run_id
@@ -97,8 +106,8 @@ def read_manifest(path: Path) -> Manifest:
         ValueError: It is missing or cannot be read, or a file is not what was written; with the reason.
     """
     try:
-        manifest = backup.parse((path / MANIFEST_NAME).read_text("utf-8"))
-        problem = backup.first_problem(manifest, _files(path / DUMP_NAME))
+        manifest = parse((path / MANIFEST_NAME).read_text("utf-8"))
+        problem = first_problem(manifest, _files(path / DUMP_NAME))
     except OSError as error:
         raise ValueError(f"{error.filename} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -115,7 +124,7 @@ def _taken_before(database: Database, run_id: str, policy: Policy) -> tuple[Path
             continue
         try:
             content = path.read_text("utf-8")
-            if run_id not in content or backup.parse(content).run_id != run_id:
+            if run_id not in content or parse(content).run_id != run_id:
                 continue
             manifest = read_manifest(path.parent)
         except (OSError, ValueError) as problem:
@@ -138,7 +147,7 @@ def _take(request: BackupRequest, run_id: str, policy: Literal["dump", "schema"]
             if policy == "dump":
                 _check_space(folder, moment)
             taken_at = datetime.now(UTC)
-            path = folder / backup.folder_name(database.name, taken_at, run_id)
+            path = folder / folder_name(database.name, taken_at, run_id)
             if request.dry_run:
                 return _would(moment, path, pg_dump, run_id, policy)
             with _partial(path) as (partial, lock):
@@ -150,7 +159,7 @@ def _take(request: BackupRequest, run_id: str, policy: Literal["dump", "schema"]
                     run_id=run_id,
                     taken_at=taken_at.isoformat(timespec="seconds"),
                     policy=policy,
-                    server_version=_version(connection),
+                    server_version=shown_version(connection.info.server_version),
                     pg_dump_version=pg_dump.version,
                     wal_position=moment.wal_position,
                     tables=moment.tables,
@@ -291,12 +300,6 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _version(connection: Connection) -> str:
-    """The server's version as people write it."""
-    number = connection.info.server_version
-    return f"{number // 10000}.{number % 10000}"
 
 
 def _would(

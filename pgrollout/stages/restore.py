@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from pgrollout.backup import DUMP_NAME, Manifest, in_words
+from pgrollout.backup_manifest import DUMP_NAME, Manifest, in_words
 from pgrollout.errors import RestoreRefused
 from pgrollout.postgres import dump, programs
 from pgrollout.postgres.connection import Connection, connect

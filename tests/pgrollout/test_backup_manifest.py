@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pgrollout.backup import BackupFile, Manifest, first_problem, folder_name, in_words, parse
+from pgrollout.backup_manifest import BackupFile, Manifest, first_problem, folder_name, in_words, parse
 
 FILE = BackupFile("toc.dat", 12, "ab" * 32)
 MANIFEST = Manifest(

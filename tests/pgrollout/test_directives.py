@@ -55,7 +55,7 @@ def test_header_does_not_count(text: str) -> None:
 
 
 def test_all_of_atlas() -> None:
-    """Each directive has its field."""
+    """Each directive that says how a file is treated has its field; others are read where they matter."""
     text = (
         "-- atlas:sum ignore\n-- atlas:checkpoint v1\n-- atlas:nolint DS101 destructive\n-- atlas:nolint\n"
         "-- atlas:txtar\n-- atlas:txmode file\n\nSELECT 1;"
@@ -63,26 +63,8 @@ def test_all_of_atlas() -> None:
 
     assert file_directives("1.sql", text) == FileDirectives(
         tx_mode="file",
-        checkpoint=True,
-        checkpoint_tag="v1",
         nolint=(("DS101", "destructive"), ()),
-        txtar=True,
-        sum_ignore=True,
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("-- atlas:delimiter \\n\\n\nSELECT 1", "\\n\\n"),
-        ("-- atlas:delimiter\nSELECT 1", ""),
-        ("--atlas:delimiter x\nSELECT 1", None),
-        ("-- a\n-- atlas:delimiter x\nSELECT 1", None),
-    ],
-)
-def test_delimiter_needs_the_first_line(text: str, expected: str | None) -> None:
-    """The delimiter stands on the first line, and needs no empty line after it."""
-    assert file_directives("1.sql", text).delimiter == expected
 
 
 @pytest.mark.parametrize(

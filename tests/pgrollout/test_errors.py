@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from pgrollout import errors
-from pgrollout.errors import ExitCode, PgrolloutError, StatementFailed, UnreadableFile, UnresolvedIntent
+from pgrollout.errors import (
+    ExitCode,
+    InvalidIndexLeft,
+    PgrolloutError,
+    StatementFailed,
+    UnreadableFile,
+    UnresolvedIntent,
+)
 from pgrollout.place import Place
 
 PLACE = Place("2_b.sql", 3, 5, "    SELEC 'é';")
@@ -63,7 +70,7 @@ def test_an_error_is_a_sentence(kind: type[PgrolloutError]) -> None:
 
     assert text == text.strip()
     assert text[0].isalnum()
-    assert text[-1] in ".”" or kind is UnresolvedIntent  # which ends with a command to copy
+    assert text[-1] in ".”" or kind in (InvalidIndexLeft, UnresolvedIntent)  # which end with a command to copy
     assert not re.search(r"Place\(|<class|\bNone\b|\('", text)
 
 

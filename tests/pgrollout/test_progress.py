@@ -74,7 +74,7 @@ def display(often: None, monkeypatch: pytest.MonkeyPatch) -> _Display:
 def test_a_long_block_is_reported_again_and_again(lines: _Lines) -> None:
     """With what is being done, and for how long."""
     with reporting("backing up reader"):
-        assert [lines.next(), lines.next()] == ['still running elapsed_s=0 doing="backing up reader"'] * 2
+        assert [lines.next(), lines.next()] == ['still running elapsed_seconds=0 doing="backing up reader"'] * 2
 
 
 @pytest.mark.usefixtures("often")
@@ -106,7 +106,7 @@ def test_a_note_says_how_far_it_is(lines: _Lines) -> None:
 def test_quotes_do_not_break_the_line(lines: _Lines) -> None:
     """The value is one field, whatever is in it."""
     with reporting('dumping "a b"'):
-        assert re.fullmatch(r"still running elapsed_s=0 doing=\"[^\"]*\"", lines.next())
+        assert re.fullmatch(r"still running elapsed_seconds=0 doing=\"[^\"]*\"", lines.next())
 
 
 def test_a_short_block_says_nothing(lines: _Lines) -> None:

@@ -50,7 +50,7 @@ def test_an_event_becomes_fields() -> None:
 
 def test_a_quoted_value_is_one_field() -> None:
     """Spaces in a value are kept by quotes, and letters by UTF-8."""
-    assert as_json('still running elapsed_s=20 doing="dumping é now"')["doing"] == "dumping é now"
+    assert as_json('still running elapsed_seconds=20 doing="dumping é now"')["doing"] == "dumping é now"
 
 
 def test_a_field_cannot_pose_as_another() -> None:
@@ -63,14 +63,14 @@ def test_a_field_cannot_pose_as_another() -> None:
 @given(st.text(), st.text())
 def test_any_text_can_be_logged(event: str, value: str) -> None:
     """Quotes, line breaks and odd digits in a value neither break the line nor the program."""
-    fields = as_json('%s elapsed_s=%s doing="%s"', event, value, value)
+    fields = as_json('%s elapsed_seconds=%s doing="%s"', event, value, value)
 
     assert {"time", "level", "event", "logger", "pgrollout"} <= set(fields)
 
 
 def test_odd_digits_are_no_number() -> None:
     """``²`` is a digit to Python, and no integer."""
-    assert as_json("odd elapsed_s=²")["elapsed_s"] == "²"
+    assert as_json("odd elapsed_seconds=²")["elapsed_seconds"] == "²"
 
 
 def test_an_exception_is_a_field() -> None:

@@ -10,7 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from pgrollout.errors import ConfigurationError, ExitCode, LoginFailed, PoolerInBetween, ServerUnavailable
-from pgrollout.postgres.connection import connect, environment_of, libpq_environment, libpq_url, url_search_path
+from pgrollout.postgres import programs
+from pgrollout.postgres.connection import connect, libpq_url, url_search_path
 from pgrollout.postgres.state import read_session
 from pgrollout.settings import Database as Settings
 from tests.project import Project
@@ -187,7 +188,10 @@ def test_whole_run_over_tls(tls_database: Database, tls_server: TlsServer, tmp_p
     settings = project.settings(url=SecretStr(tls_server.tls_url(tls_database.name)))
 
     project.apply(settings)
-    with libpq_environment(settings) as environment:
+    with (
+        connect(settings, application_name="pgrollout/test") as connection,
+        programs.environment(connection, "psql") as environment,
+    ):
         psql = subprocess.run(
             [tls_server.bin / "psql", "-XAtc", "SELECT current_user, count(*) FROM a"],
             env=environment, check=True, capture_output=True, text=True,
@@ -320,24 +324,3 @@ def test_session_pooler(tls_database: Database, pgbouncer: Poolers, tmp_path: Pa
     report = project.apply(settings)
 
     assert [file.version for file in report.applied] == ["1", "2"]
-
-
-# The environment of PostgreSQL's own programs.
-
-
-def test_environment_has_everything_of_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Host, port, user, password and options become variables; what the process has stays."""
-    monkeypatch.setenv("PGAPPNAME", "kept")
-
-    environment = environment_of(libpq_url("postgresql://u:p%40ss@h:5433/d?search_path=app&sslmode=require"))
-
-    assert {key: value for key, value in environment.items() if key.startswith("PG") and "ROLLOUT" not in key} == {
-        "PGAPPNAME": "kept",
-        "PGHOST": "h",
-        "PGPORT": "5433",
-        "PGUSER": "u",
-        "PGPASSWORD": "p@ss",
-        "PGDATABASE": "d",
-        "PGOPTIONS": "-c search_path=app",
-        "PGSSLMODE": "require",
-    }

@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from pgrollout import progress
-from pgrollout.backup import in_words, parse
+from pgrollout.backup_manifest import in_words, parse
 from pgrollout.errors import BackupImpossible, ExitCode, ProgramMissing, ServerUnavailable, TableNotReadable
 from pgrollout.postgres import dump, programs
 from pgrollout.postgres.programs import Ended
@@ -319,7 +319,7 @@ def test_progress_is_logged(
 
     report = take(database.settings(tmp_path))
 
-    assert re.search(r'still running elapsed_s=\d+ doing="dumping .*, .* k?B written"', caplog.text)
+    assert re.search(r'still running elapsed_seconds=\d+ doing="dumping .*, .* k?B written"', caplog.text)
     assert f'backup taken path="{report.path}" size_bytes={report.size_bytes} tables=4' in caplog.text
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from pgrollout.backup import parse
+from pgrollout.backup_manifest import parse
 from pgrollout.errors import ProgramMissing, RestoreRefused
 from pgrollout.postgres import dump, programs
 from pgrollout.postgres.schema_dump import Scope, compare
