@@ -98,7 +98,10 @@ def parse_statement(text: str) -> tuple[Node, ...]:
         SyntaxProblem: It is not SQL.
         CannotAnalyse: The parser has no wheel here, or the text is nested too deeply for it.
     """
-    return tuple(_node(raw.stmt) for raw in _parse(text).stmts)
+    try:
+        return tuple(_node(raw.stmt) for raw in _parse(text).stmts)
+    except RecursionError as error:
+        raise CannotAnalyse("it is nested too deeply") from error
 
 
 def statement_count(text: str) -> int:

@@ -62,6 +62,20 @@ def test_deep_nesting_is_parsed() -> None:
     assert parse_statement("SELECT " + " || ".join(["'a'"] * 5000)) == (Other("select_stmt"),)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ALTER TABLE t ADD CHECK (" + "a IS NOT NULL AND (" * 600 + "b" + ")" * 601,
+        "ALTER TABLE t ALTER a TYPE text USING a" + "::text" * 5000,
+        "CREATE TABLE t (a text DEFAULT NULL" + "::text" * 5000 + ")",
+    ],
+)
+def test_what_is_nested_too_deeply_is_not_analysed(text: str) -> None:
+    """An expression that is deeper than Python's stack is SQL all the same."""
+    with pytest.raises(CannotAnalyse, match="nested too deeply"):
+        parse_statement(text)
+
+
 def test_what_cannot_be_decoded_is_not_a_syntax_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tree that protobuf refuses to read is reported as not analysed, not as an error of the user."""
     postgast = parser._postgast()
