@@ -66,7 +66,7 @@ class Constraint:
     references: Name | None = None
     """The table a foreign key points to."""
     not_null_columns: tuple[str, ...] = ()
-    """The columns that a CHECK proves to be not null: ``a IS NOT NULL AND …``."""
+    """The columns that a CHECK proves to be not null: ``a IS NOT NULL AND NOT b IS NULL``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,13 +258,19 @@ def _constraint(constraint: Message) -> Constraint:
     )
 
 
-def _not_null_columns(expression: Message) -> tuple[str, ...]:
+def _not_null_columns(expression: Message, truth: bool = True) -> tuple[str, ...]:
+    """Return the columns that are not null where the expression is true; with ``truth`` False, where it is false."""
     kind, inner = _inner(expression)
-    if kind == "null_test" and _enum_names("NullTestType")[inner.nulltesttype] == "IS_NOT_NULL":
+    if kind == "null_test":
+        proves = _enum_names("NullTestType")[inner.nulltesttype] == ("IS_NOT_NULL" if truth else "IS_NULL")
         column = _column_of(inner.arg)
-        return (column,) if column else ()
-    if kind == "bool_expr" and _enum_names("BoolExprType")[inner.boolop] == "AND_EXPR":
-        return tuple(column for term in inner.args for column in _not_null_columns(term))
+        return (column,) if proves and column else ()
+    if kind == "bool_expr":
+        operator = _enum_names("BoolExprType")[inner.boolop]
+        if operator == "NOT_EXPR":
+            return _not_null_columns(inner.args[0], not truth)
+        if operator == ("AND_EXPR" if truth else "OR_EXPR"):
+            return tuple(column for term in inner.args for column in _not_null_columns(term, truth))
     return ()
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.pgrollout.lint.linting import hits, lint_files
+from tests.servers import Database
 
 TABLE = "CREATE TABLE t (a int, b int NOT NULL);"
 SET = "ALTER TABLE t ALTER COLUMN a SET NOT NULL;"
@@ -56,3 +57,31 @@ def test_an_unknown_table_may_scan() -> None:
     (finding,) = lint_files(SET).findings
 
     assert "readers and writers may wait" in finding.message
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "a IS NOT NULL",
+        "a IS NOT NULL AND b > 0",
+        "a IS NOT NULL OR b > 0",
+        "NOT a IS NULL",
+        "NOT a IS NOT NULL",
+        "NOT (NOT a IS NOT NULL)",
+        "NOT (a IS NULL OR b > 9)",
+        "NOT (a IS NULL AND b > 9)",
+        "NOT (NOT (a IS NOT NULL AND b > 0))",
+        "b > 0 AND NOT a IS NULL",
+    ],
+)
+def test_a_server_agrees(any_database: Database, check: str) -> None:
+    """What we take for a proof is what the server takes for one."""
+    add = f"ALTER TABLE t ADD CHECK ({check});"
+    messages: list[str | None] = []
+    with any_database.connect() as conn:
+        conn.add_notice_handler(lambda message: messages.append(message.message_primary))
+        conn.execute((TABLE + add + "SET client_min_messages = debug1;" + SET).encode())
+
+    is_proof = any("existing constraints" in (message or "") for message in messages)
+
+    assert hits(TABLE, add, SET) == ([] if is_proof else [("PG303", "t.a")])
