@@ -121,24 +121,14 @@ class DropColumn:
     column: str
 
 
-class Using(StrEnum):
-    """How the values of a column get into its new type."""
-
-    CAST = "cast"
-    """By the plain cast to the new type, written or not."""
-    CASTS = "casts"
-    """By casts over other types."""
-    EXPRESSION = "expression"
-    """By an expression of its own."""
-
-
 @dataclass(frozen=True, slots=True)
 class ChangeType:
     """ALTER TABLE … ALTER COLUMN … TYPE."""
 
     column: str
     type: TypeName
-    using: Using = Using.CAST
+    casts: tuple[TypeName, ...] | None = ()
+    """The types that USING casts to on the way, ``v::varchar::text``; None if it has another expression."""
 
 
 @dataclass(frozen=True, slots=True)

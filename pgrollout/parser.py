@@ -46,7 +46,6 @@ from pgrollout.nodes import (
     SetNotNull,
     SetSearchPath,
     TypeName,
-    Using,
     ValidateConstraint,
 )
 
@@ -281,16 +280,14 @@ def _column_of(expression: Message) -> str:
     return ""
 
 
-def _using(column: str, new: TypeName, expression: Message) -> Using:
-    kind, inner = _inner(expression)
-    if kind == "" or _column_of(expression) == column:
-        return Using.CAST
+def _casts(column: str, using: Message) -> tuple[TypeName, ...] | None:
+    kind, inner = _inner(using)
+    if kind == "collate_clause":
+        return _casts(column, inner.arg)
     if kind == "type_cast":
-        inner_using = _using(column, new, inner.arg)
-        if inner_using is Using.CAST and _type(inner.type_name) == new:
-            return Using.CAST
-        return Using.EXPRESSION if inner_using is Using.EXPRESSION else Using.CASTS
-    return Using.EXPRESSION
+        before = _casts(column, inner.arg)
+        return None if before is None else (*before, _type(inner.type_name))
+    return () if kind == "" or _column_of(using) == column else None
 
 
 def _create_table(statement: Message) -> Node:
@@ -356,8 +353,7 @@ def _action(table: Name, command: Message) -> Action:
             return DropColumn(command.name)
         case "AT_AlterColumnType":
             definition = getattr(command, "def").column_def
-            new = _type(definition.type_name)
-            return ChangeType(command.name, new, _using(command.name, new, definition.raw_default))
+            return ChangeType(command.name, _type(definition.type_name), _casts(command.name, definition.raw_default))
         case "AT_SetNotNull":
             return SetNotNull(command.name)
         case "AT_DropNotNull":

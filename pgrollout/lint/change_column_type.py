@@ -1,11 +1,12 @@
 """PG301: a column's type is changed in a way that copies the table, or may."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from pgrollout.lint.facts import Facts
 from pgrollout.lint.rule import Command, Fact, Hit, Rule, Severity
 from pgrollout.lint.type_conversion import Conversion, conversion
-from pgrollout.nodes import AlterTable, ChangeType, TypeName, Using
+from pgrollout.nodes import AlterTable, ChangeType, TypeName
 
 
 def findings(command: Command, facts: Facts) -> Iterator[Hit]:
@@ -34,11 +35,11 @@ def _effect(old: TypeName | None, change: ChangeType) -> str:
 
 
 def _conversion(old: TypeName | None, change: ChangeType) -> Conversion:
-    if change.using is Using.EXPRESSION:
+    if change.casts is None:
         return Conversion.REWRITES
-    if old is None or change.using is Using.CASTS:
+    if old is None:
         return Conversion.UNKNOWN
-    return conversion(old, change.type)
+    return max(conversion(*step) for step in pairwise((old, *change.casts, change.type)))
 
 
 MEANWHILE = "nobody can read or write the table meanwhile (ACCESS EXCLUSIVE)."

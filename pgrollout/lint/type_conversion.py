@@ -6,22 +6,22 @@ PostgreSQL 12 to 18, and a test compares it with a server. Knows types only; whe
 each row, or an index is built again, is left to others.
 """
 
-from enum import StrEnum
+from enum import IntEnum
 
 from pgrollout.nodes import TypeName
 
 
-class Conversion(StrEnum):
-    """What a type change does to a table."""
+class Conversion(IntEnum):
+    """What a type change does to a table; of several in a row, the greatest counts."""
 
-    FREE = "free"
+    FREE = 0
     """Nothing but a change in the catalog."""
-    REWRITES = "rewrites"
-    """The table and all its indexes are copied."""
-    BY_TIME_ZONE = "by time zone"
+    BY_TIME_ZONE = 1
     """Free if the session's TimeZone is UTC, else a copy."""
-    UNKNOWN = "unknown"
+    UNKNOWN = 2
     """Only the catalog knows."""
+    REWRITES = 3
+    """The table and all its indexes are copied."""
 
 
 STRINGS = frozenset({"text", "varchar"})

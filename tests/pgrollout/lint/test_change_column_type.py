@@ -3,6 +3,7 @@
 import pytest
 
 from tests.pgrollout.lint.linting import hits, lint_files
+from tests.servers import Database
 
 TABLE = (
     "CREATE TABLE t (s varchar(20), n int, p numeric(10,2), at timestamp, tags text[], mood app.mood, "
@@ -37,6 +38,7 @@ def test_a_change_that_is_free_is_not_found(change: str) -> None:
         ("at TYPE timestamptz", "is free if the session's TimeZone is UTC; otherwise it copies the table"),
         ("tags TYPE varchar[]", "may copy the table (its values may have to be converted)"),
         ("mood TYPE app.temper USING mood::text::app.temper", "from app.mood to app.temper may copy the table"),
+        ("at TYPE timestamp USING at::timestamptz::timestamp", "is free if the session's TimeZone is UTC"),
         ("gone TYPE text", "The change to text may copy the table (no migration says which type it has now)"),
     ],
 )
@@ -46,6 +48,40 @@ def test_a_change_that_copies_is_found(change: str, message: str) -> None:
 
     assert finding.code == "PG301"
     assert message in finding.message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        's TYPE varchar(20) USING s COLLATE "C"',
+        's TYPE text USING s COLLATE "C"',
+        's TYPE text USING (s COLLATE "C")::varchar(30) COLLATE "C"',
+        's TYPE varchar(10) USING s COLLATE "C"',
+        "s TYPE text USING s::varchar::text",
+        "s TYPE text USING s::varchar",
+        "s TYPE text USING s::varchar(10)::text",
+        "s TYPE varchar(20) USING s::text",
+        "s TYPE varchar(20) USING s::varchar(30)",
+        "n TYPE int USING (t.n)",
+        "n TYPE int USING n::int::int",
+        "n TYPE int USING n::bigint::int",
+        "n TYPE int USING +n",
+        "n TYPE int USING NULL::int",
+        "p TYPE numeric USING p::numeric(12,2)::numeric",
+        "p TYPE numeric(12,2) USING p::numeric(14,2)",
+    ],
+)
+def test_a_server_agrees(database: Database, change: str) -> None:
+    """Each cast of a USING counts, COLLATE does not: what is found is what gets another file on disk."""
+    table = "CREATE TABLE t (s varchar(20), n int, p numeric(10,2));"
+    alter = f"ALTER TABLE t ALTER COLUMN {change};"
+    database.execute(table)
+    before = database.execute("SELECT pg_relation_filenode('t')")
+    database.execute(alter)
+
+    is_free = database.execute("SELECT pg_relation_filenode('t')") == before
+
+    assert (hits(table, alter) == []) == is_free
 
 
 def test_a_table_of_the_same_file_is_not() -> None:
