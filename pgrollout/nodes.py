@@ -104,6 +104,8 @@ class CreateTable:
     is_partitioned: bool = False
     inherits: bool = False
     """Its columns change with those of another: PARTITION OF, INHERITS, OF a type."""
+    is_foreign: bool = False
+    """Its rows are elsewhere: CREATE FOREIGN TABLE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,8 @@ class AlterTable:
 
     table: Name
     actions: tuple[Action, ...]
+    is_foreign: bool = False
+    """Written ALTER FOREIGN TABLE, which the server refuses for other tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +253,13 @@ class MoveTable:
 @dataclass(frozen=True, slots=True)
 class DropTable:
     """DROP TABLE of one or more."""
+
+    tables: tuple[Name, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropForeignTable:
+    """DROP FOREIGN TABLE of one or more."""
 
     tables: tuple[Name, ...]
 
@@ -323,6 +334,7 @@ Node = (
     | RenameSchema
     | MoveTable
     | DropTable
+    | DropForeignTable
     | DropMaterializedView
     | DropSchema
     | CreateIndex

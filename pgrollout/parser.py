@@ -28,6 +28,7 @@ from pgrollout.nodes import (
     CreateTable,
     DropColumn,
     DropConstraint,
+    DropForeignTable,
     DropIndex,
     DropMaterializedView,
     DropNotNull,
@@ -290,7 +291,7 @@ def _casts(column: str, using: Message) -> tuple[TypeName, ...] | None:
     return () if kind == "" or _column_of(using) == column else None
 
 
-def _create_table(statement: Message) -> Node:
+def _create_table(statement: Message, is_foreign: bool = False) -> Node:
     columns, constraints = [], []
     for element in statement.table_elts:
         match element.WhichOneof("node"):
@@ -305,6 +306,7 @@ def _create_table(statement: Message) -> Node:
         statement.if_not_exists,
         bool(statement.partspec.part_params),
         bool(statement.inh_relations) or bool(statement.of_typename.names),
+        is_foreign,
     )
 
 
@@ -338,10 +340,12 @@ def _set(statement: Message) -> Node:
 
 
 def _alter_table(statement: Message) -> Node:
-    if _enum_names("ObjectType")[statement.objtype] not in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE", "OBJECT_MATVIEW"):
+    kind = _enum_names("ObjectType")[statement.objtype]
+    if kind not in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE", "OBJECT_MATVIEW"):
         return Other("alter_table_stmt")
     table = _name(statement.relation)
-    return AlterTable(table, tuple(_action(table, command.alter_table_cmd) for command in statement.cmds))
+    actions = tuple(_action(table, command.alter_table_cmd) for command in statement.cmds)
+    return AlterTable(table, actions, kind == "OBJECT_FOREIGN_TABLE")
 
 
 def _action(table: Name, command: Message) -> Action:
@@ -395,15 +399,22 @@ def _move(statement: Message) -> Node:
 
 
 def _drop(statement: Message) -> Node:
-    kind = _enum_names("ObjectType")[statement.remove_type]
-    if kind == "OBJECT_SCHEMA":
-        return DropSchema(_strings(statement.objects))
-    if kind not in ("OBJECT_TABLE", "OBJECT_MATVIEW", "OBJECT_INDEX"):
-        return Other("drop_stmt")
-    names = tuple(_dotted(_strings(wrapped.list.items)) for wrapped in statement.objects)
-    if kind == "OBJECT_INDEX":
-        return DropIndex(names, statement.concurrent)
-    return DropTable(names) if kind == "OBJECT_TABLE" else DropMaterializedView(names)
+    match _enum_names("ObjectType")[statement.remove_type]:
+        case "OBJECT_TABLE":
+            return DropTable(_names(statement.objects))
+        case "OBJECT_FOREIGN_TABLE":
+            return DropForeignTable(_names(statement.objects))
+        case "OBJECT_MATVIEW":
+            return DropMaterializedView(_names(statement.objects))
+        case "OBJECT_INDEX":
+            return DropIndex(_names(statement.objects), statement.concurrent)
+        case "OBJECT_SCHEMA":
+            return DropSchema(_strings(statement.objects))
+    return Other("drop_stmt")
+
+
+def _names(objects: Message) -> tuple[Name, ...]:
+    return tuple(_dotted(_strings(wrapped.list.items)) for wrapped in objects)
 
 
 def _create_index(statement: Message) -> Node:
@@ -433,7 +444,7 @@ CONVERTERS: dict[str, Callable[[Message], Node]] = {
     "call_stmt": _call,
     "create_schema_stmt": _create_schema,
     "create_stmt": _create_table,
-    "create_foreign_table_stmt": lambda statement: _create_table(statement.base_stmt),
+    "create_foreign_table_stmt": lambda statement: _create_table(statement.base_stmt, is_foreign=True),
     "create_table_as_stmt": _create_table_as,
     "do_stmt": _do,
     "drop_stmt": _drop,

@@ -10,7 +10,7 @@ from pgrollout.nodes import AddConstraint, AlterTable, Constraint, ConstraintKin
 def findings(command: Command, facts: Facts) -> Iterator[Hit]:
     """Yield a hit for each CHECK that is added to an existing table and valid at once."""
     match command.node:
-        case AlterTable(table, actions) if not facts.creates(table):
+        case AlterTable(table, actions, is_foreign=False) if facts.may_have_rows(table):
             for action in actions:
                 match action:
                     case AddConstraint(
@@ -22,7 +22,7 @@ def findings(command: Command, facts: Facts) -> Iterator[Hit]:
 RULE = Rule(
     code="PG305",
     severity=Severity.WARNING,
-    needs=(Fact.FILE,),
+    needs=(Fact.FILE, Fact.DIRECTORY),
     effect="Adding a CHECK reads the whole table under an ACCESS EXCLUSIVE lock: readers and writers wait until it ends.",
     remedy="Add it NOT VALID, which is instant and holds for new rows; in a later file VALIDATE CONSTRAINT, which blocks "
     "nobody.",

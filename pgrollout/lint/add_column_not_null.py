@@ -10,7 +10,7 @@ from pgrollout.nodes import AddColumn, AlterTable
 def findings(command: Command, facts: Facts) -> Iterator[Hit]:
     """Yield a hit for each NOT NULL column without a default that is added to an existing table."""
     match command.node:
-        case AlterTable(table, actions) if not facts.creates(table):
+        case AlterTable(table, actions, is_foreign=False) if facts.may_have_rows(table):
             for action in actions:
                 match action:
                     case AddColumn(column) if column.not_null and not column.has_default:
@@ -20,7 +20,7 @@ def findings(command: Command, facts: Facts) -> Iterator[Hit]:
 RULE = Rule(
     code="MF103",
     severity=Severity.ERROR,
-    needs=(Fact.FILE,),
+    needs=(Fact.FILE, Fact.DIRECTORY),
     effect="ADD COLUMN … NOT NULL without a default fails if the table has a row, and INSERTs of the running application "
     "fail afterwards.",
     remedy="Give it a constant DEFAULT, which is instant; or add it nullable, fill it in batches, and set NOT NULL later.",

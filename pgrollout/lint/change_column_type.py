@@ -12,7 +12,7 @@ from pgrollout.nodes import AlterTable, ChangeType, TypeName
 def findings(command: Command, facts: Facts) -> Iterator[Hit]:
     """Yield a hit for each type change of an existing table that is not known to be free."""
     match command.node:
-        case AlterTable(table, actions) if not facts.creates(table):
+        case AlterTable(table, actions, is_foreign=False) if facts.may_have_rows(table):
             for action in actions:
                 if isinstance(action, ChangeType):
                     column = facts.column(table, action.column)

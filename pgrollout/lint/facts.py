@@ -31,6 +31,11 @@ class Facts:
         known = self.table(table)
         return known is not None and known.file == self.schema.file
 
+    def may_have_rows(self, table: Name) -> bool:
+        """Whether somebody may use rows of the table: not if this very file created it, nor if it is a foreign one."""
+        known = self.table(table)
+        return not (self.creates(table) or (known is not None and known.is_foreign))
+
     def adds(self, table: Name, column: str) -> bool:
         """Whether this very file added the column."""
         known = self.column(table, column)

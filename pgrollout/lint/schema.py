@@ -24,6 +24,7 @@ from pgrollout.nodes import (
     CreateTable,
     DropColumn,
     DropConstraint,
+    DropForeignTable,
     DropIndex,
     DropMaterializedView,
     DropNotNull,
@@ -81,6 +82,7 @@ class Table:
     file: str
     """The file that created it; empty if none did."""
     is_partitioned: bool = False
+    is_foreign: bool = False
     columns: dict[str, Column] = field(default_factory=dict)
     """Those that are known; there may be others unless a file created the table."""
     proofs: list[Proof] = field(default_factory=list)
@@ -236,7 +238,7 @@ class Schema:
                 self._rename_index(self._key(name), new)
             case MoveTable(name, schema):
                 self._move(self._key(name), (schema, name.name))
-            case DropTable(names) | DropMaterializedView(names):
+            case DropTable(names) | DropForeignTable(names) | DropMaterializedView(names):
                 for name in names:
                     self._tables.pop(self._key(name), None)
             case DropIndex(names):
@@ -281,7 +283,7 @@ class Schema:
         key = (node.name.schema or self._search_path[0], node.name.name)
         if node.if_not_exists and key in self._tables:
             return
-        table = Table(node.name.name, self.file, node.is_partitioned, inherits=node.inherits)
+        table = Table(node.name.name, self.file, node.is_partitioned, node.is_foreign, inherits=node.inherits)
         self._tables[key] = table
         if key[0] == TEMPORARY:
             self._temporary.append(key)

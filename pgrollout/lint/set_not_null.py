@@ -10,7 +10,7 @@ from pgrollout.nodes import AlterTable, DropConstraint, SetNotNull
 def findings(command: Command, facts: Facts) -> Iterator[Hit]:
     """Yield a hit for each SET NOT NULL on an existing table without a valid CHECK that proves it."""
     match command.node:
-        case AlterTable(table, actions) if not facts.creates(table):
+        case AlterTable(table, actions, is_foreign=False) if facts.may_have_rows(table):
             dropped = [action.name for action in actions if isinstance(action, DropConstraint)]
             known = facts.table(table)
             for action in actions:

@@ -10,6 +10,7 @@ from pgrollout.content import read_content
 from pgrollout.lint import RULES, lint
 from pgrollout.migration import Migration
 from tests.pgrollout.lint.linting import hits, lint_files
+from tests.servers import Database
 
 FILES = [
     read_content(Migration("1_a.sql", b"CREATE TABLE t (a int);\n")),
@@ -74,3 +75,31 @@ def test_a_file_starts_with_a_session_of_its_own() -> None:
 
     assert hits(first, "ALTER TABLE app.t ALTER a TYPE text;") == []
     assert hits(first, "ALTER TABLE t ALTER a TYPE text; DROP TABLE u;") == [("PG301", "t.a"), ("DS102", "u")]
+
+
+FOREIGN = "CREATE FOREIGN TABLE app.f (a int) SERVER s;"
+ON_FOREIGN = [
+    ("ADD COLUMN b int NOT NULL", "MF103"),
+    ("ALTER COLUMN a TYPE text", "PG301"),
+    ("ALTER COLUMN a SET NOT NULL", "PG303"),
+    ("ADD CHECK (a > 0)", "PG305"),
+]
+
+
+@pytest.mark.parametrize(("action", "code"), ON_FOREIGN)
+def test_a_foreign_table_is_neither_read_nor_copied(action: str, code: str) -> None:
+    """Rows that are elsewhere are left alone, however the command is written; a table in its place is one again."""
+    alter = f"ALTER TABLE app.f {action};"
+
+    assert hits(FOREIGN, alter) == hits(f"ALTER FOREIGN TABLE app.f {action};") == []
+    assert hits(FOREIGN, "ALTER TABLE app.f RENAME TO g;", f"ALTER TABLE app.g {action};") == []
+    assert [found for found, _ in hits(FOREIGN, "DROP FOREIGN TABLE app.f;", alter)] == [code]
+    assert [found for found, _ in hits(FOREIGN, "ALTER TABLE app.f RENAME TO g;", alter)] == [code]
+
+
+def test_a_server_leaves_the_rows_of_a_foreign_table_alone(database: Database) -> None:
+    """The server carries such commands out without a driver that could read or copy a row."""
+    database.execute("CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE SCHEMA app;")
+
+    for action, _ in ON_FOREIGN:
+        database.execute(FOREIGN + f"ALTER TABLE app.f {action}; DROP FOREIGN TABLE app.f;")
