@@ -77,8 +77,8 @@ class ColumnDefinition:
     type: TypeName
     not_null: bool = False
     """NOT NULL or PRIMARY KEY."""
-    has_default: bool = False
-    """A row that does not say gets a value: a default other than NULL, serial, identity, generated."""
+    has_default: bool | None = None
+    """A row that does not say gets a value: a default other than NULL, serial, identity, generated; None: as by its type."""
     is_virtual: bool = False
     """Generated when it is read; nothing is stored."""
     constraints: tuple[Constraint, ...] = ()
@@ -307,6 +307,34 @@ class CreateSchema:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateDomain:
+    """CREATE DOMAIN."""
+
+    name: Name
+    type: TypeName
+    """What it is based on, perhaps another domain."""
+    not_null: bool = False
+    has_default: bool | None = None
+    """It gives a value other than NULL; None: as by its type."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlterDomain:
+    """ALTER DOMAIN … SET or DROP of NOT NULL or DEFAULT; the other one is None."""
+
+    domain: Name
+    not_null: bool | None = None
+    has_default: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DropType:
+    """DROP TYPE or DROP DOMAIN of one or more; either drops a domain."""
+
+    types: tuple[Name, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SetSearchPath:
     """SET search_path, by any way; RESET of it leads back to ``public``."""
 
@@ -340,6 +368,9 @@ Node = (
     | CreateIndex
     | DropIndex
     | CreateSchema
+    | CreateDomain
+    | AlterDomain
+    | DropType
     | SetSearchPath
     | RunCode
 )

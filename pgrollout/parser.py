@@ -17,12 +17,14 @@ from pgrollout.nodes import (
     Action,
     AddColumn,
     AddConstraint,
+    AlterDomain,
     AlterTable,
     AttachPartition,
     ChangeType,
     ColumnDefinition,
     Constraint,
     ConstraintKind,
+    CreateDomain,
     CreateIndex,
     CreateSchema,
     CreateTable,
@@ -34,6 +36,7 @@ from pgrollout.nodes import (
     DropNotNull,
     DropSchema,
     DropTable,
+    DropType,
     MoveTable,
     Name,
     Node,
@@ -207,7 +210,8 @@ def _type(type_name: Message) -> TypeName:
 def _column(definition: Message) -> ColumnDefinition:
     type_name = _type(definition.type_name)
     is_serial = definition.type_name.names[-1].string.sval in SERIALS
-    not_null, has_default, is_virtual = is_serial, is_serial, False
+    not_null, is_virtual = is_serial, False
+    has_default: bool | None = is_serial or None
     constraints = []
     for wrapped in definition.constraints:
         constraint = wrapped.constraint
@@ -410,6 +414,8 @@ def _drop(statement: Message) -> Node:
             return DropIndex(_names(statement.objects), statement.concurrent)
         case "OBJECT_SCHEMA":
             return DropSchema(_strings(statement.objects))
+        case "OBJECT_DOMAIN" | "OBJECT_TYPE":
+            return DropType(tuple(_dotted(_strings(wrapped.type_name.names)) for wrapped in statement.objects))
     return Other("drop_stmt")
 
 
@@ -426,6 +432,28 @@ def _create_schema(statement: Message) -> Node:
     return CreateSchema(name, tuple(_node(element) for element in statement.schema_elts))
 
 
+def _create_domain(statement: Message) -> Node:
+    constraints = [wrapped.constraint for wrapped in statement.constraints]
+    kinds = {_enum_names("ConstrType")[constraint.contype]: constraint.raw_expr for constraint in constraints}
+    default = kinds.get("CONSTR_DEFAULT")
+    return CreateDomain(
+        _dotted(_strings(statement.domainname)),
+        _type(statement.type_name),
+        "CONSTR_NOTNULL" in kinds,
+        None if default is None else not _is_null(default),
+    )
+
+
+def _alter_domain(statement: Message) -> Node:
+    domain, default = _dotted(_strings(statement.type_name)), getattr(statement, "def")
+    match statement.subtype:
+        case "T":
+            return AlterDomain(domain, has_default=_inner(default)[0] != "" and not _is_null(default))
+        case "O" | "N":
+            return AlterDomain(domain, not_null=statement.subtype == "O")
+    return Other("alter_domain_stmt")
+
+
 def _do(statement: Message) -> Node:
     return RunCode("DO", _words(" ".join(argument.def_elem.arg.string.sval for argument in statement.args)))
 
@@ -439,9 +467,11 @@ def _words(text: str) -> frozenset[str]:
 
 
 CONVERTERS: dict[str, Callable[[Message], Node]] = {
+    "alter_domain_stmt": _alter_domain,
     "alter_object_schema_stmt": _move,
     "alter_table_stmt": _alter_table,
     "call_stmt": _call,
+    "create_domain_stmt": _create_domain,
     "create_schema_stmt": _create_schema,
     "create_stmt": _create_table,
     "create_foreign_table_stmt": lambda statement: _create_table(statement.base_stmt, is_foreign=True),

@@ -13,7 +13,7 @@ def findings(command: Command, facts: Facts) -> Iterator[Hit]:
         case AlterTable(table, actions, is_foreign=False) if facts.may_have_rows(table):
             for action in actions:
                 match action:
-                    case AddColumn(column, if_not_exists) if column.not_null and not column.has_default:
+                    case AddColumn(column, if_not_exists) if facts.demands_value(column):
                         if not (if_not_exists and facts.column(table, column.name)):
                             yield Hit(f"{table}.{column.name}")
 

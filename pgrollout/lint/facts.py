@@ -8,7 +8,7 @@ For now what the directory says, up to the statement before. The live catalog jo
 from dataclasses import dataclass
 
 from pgrollout.lint.schema import Column, Schema, Table
-from pgrollout.nodes import Name
+from pgrollout.nodes import ColumnDefinition, Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,12 @@ class Facts:
         """Whether this very file added the column."""
         known = self.column(table, column)
         return known is not None and known.file == self.schema.file
+
+    def demands_value(self, column: ColumnDefinition) -> bool:
+        """Whether a new column takes no NULL and gives a row no value: by itself or, where it does not say, by its domain."""
+        domain = self.schema.domain(column.type)
+        has_default = domain.has_default if column.has_default is None else column.has_default
+        return (column.not_null or domain.not_null) and not has_default
 
     def is_partitioned(self, table: Name) -> bool:
         """Whether the table is known to be a partitioned one."""

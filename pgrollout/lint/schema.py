@@ -1,5 +1,5 @@
 """
-The schema as the directory makes it: tables, columns and proofs, statement by statement.
+The schema as the directory makes it: tables, columns, proofs and domains, statement by statement.
 
 Follows what earlier statements did, as far as they can be read; it never guesses. What it does not know (a table
 that no file creates, the columns of a partition, whatever a DO block touched) is absent, and rules then say "may".
@@ -13,12 +13,14 @@ from pgrollout.nodes import (
     Action,
     AddColumn,
     AddConstraint,
+    AlterDomain,
     AlterTable,
     AttachPartition,
     ChangeType,
     ColumnDefinition,
     Constraint,
     ConstraintKind,
+    CreateDomain,
     CreateIndex,
     CreateSchema,
     CreateTable,
@@ -30,6 +32,7 @@ from pgrollout.nodes import (
     DropNotNull,
     DropSchema,
     DropTable,
+    DropType,
     MoveTable,
     Name,
     Node,
@@ -185,6 +188,14 @@ class Table:
                 column.not_null = False
 
 
+@dataclass(slots=True)
+class Domain:
+    """What a column of a domain need not say itself."""
+
+    not_null: bool = False
+    has_default: bool = False
+
+
 Key = tuple[str, str]
 """Schema and name."""
 
@@ -200,6 +211,7 @@ class Schema:
         """Tables that go with the session."""
         self._indexes: dict[Key, tuple[Key, str]] = {}
         """The table of an index, and the file that created it."""
+        self._domains: dict[Key, Domain] = {}
         self._search_path: tuple[str, ...] = ("public",)
 
     def begin(self, file: str) -> None:
@@ -217,6 +229,11 @@ class Schema:
         """Return the table of an index and the file that created the index; None and empty where that is not known."""
         table, file = self._indexes.get(self._key(index), (None, ""))
         return (self._tables.get(table) if table else None), file
+
+    def domain(self, type_name: TypeName) -> Domain:
+        """Return what is known of a domain; of a type that is none, it is nothing."""
+        known = self._domains.get(self._key(Name(type_name.schema, type_name.name)))
+        return known if known and not type_name.is_array else Domain()
 
     def apply(self, node: Node) -> None:
         """Follow what a command does."""
@@ -258,12 +275,26 @@ class Schema:
                 for element in elements:
                     self.apply(element)
                 self._search_path = outside
+            case CreateDomain(name, base, not_null, has_default):
+                inherited = self.domain(base)
+                self._domains[self._new_key(name)] = Domain(
+                    not_null or inherited.not_null, inherited.has_default if has_default is None else has_default
+                )
+            case AlterDomain(name, not_null, has_default):
+                if domain := self._domains.get(self._key(name)):
+                    domain.not_null = domain.not_null if not_null is None else not_null
+                    domain.has_default = domain.has_default if has_default is None else has_default
+            case DropType(names):
+                for name in names:
+                    self._domains.pop(self._key(name), None)
             case SetSearchPath(schemas):
                 self._search_path = tuple(schema for schema in schemas if schema != "$user") or ("",)
-            case RunCode(_, words):
-                for known in self._tables.values() if words & CHANGES else ():
+            case RunCode(_, words) if words & CHANGES:
+                for known in self._tables.values():
                     if known.name.lower() in words:
                         known.forget()
+                for key in [key for key in self._domains if key[1].lower() in words]:
+                    del self._domains[key]
             case _:
                 pass
 
@@ -272,15 +303,18 @@ class Schema:
             return name.schema, name.name
         for schema in (TEMPORARY, *self._search_path):
             key = (schema, name.name)
-            if key in self._tables or key in self._indexes:
+            if key in self._tables or key in self._indexes or key in self._domains:
                 return key
         return self._search_path[0], name.name
+
+    def _new_key(self, name: Name) -> Key:
+        return name.schema or self._search_path[0], name.name
 
     def _known(self, name: Name) -> Table:
         return self._tables.setdefault(self._key(name), Table(name.name, ""))
 
     def _create(self, node: CreateTable) -> None:
-        key = (node.name.schema or self._search_path[0], node.name.name)
+        key = self._new_key(node.name)
         if node.if_not_exists and key in self._tables:
             return
         table = Table(node.name.name, self.file, node.is_partitioned, node.is_foreign, inherits=node.inherits)
