@@ -10,7 +10,7 @@ from pgrollout.nodes import AlterTable, DropColumn
 def findings(command: Command, facts: Facts) -> Iterator[Hit]:
     """Yield a hit for each stored column that this file did not add."""
     match command.node:
-        case AlterTable(table, actions) if not facts.creates(table):
+        case AlterTable(table, actions) if not facts.surely_creates(table):
             for action in actions:
                 if isinstance(action, DropColumn) and not facts.adds(table, action.column):
                     column = facts.column(table, action.column)

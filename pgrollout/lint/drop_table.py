@@ -12,7 +12,7 @@ def findings(command: Command, facts: Facts) -> Iterator[Hit]:
     match command.node:
         case DropTable(tables):
             for table in tables:
-                if not facts.creates(table):
+                if not facts.surely_creates(table):
                     yield Hit(str(table))
 
 

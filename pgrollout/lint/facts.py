@@ -31,6 +31,11 @@ class Facts:
         known = self.table(table)
         return known is not None and known.file == self.schema.file
 
+    def surely_creates(self, table: Name) -> bool:
+        """Whether this very file created the table, and did not find it by IF NOT EXISTS: all its rows are the file's own."""
+        known = self.table(table)
+        return known is not None and known.file == self.schema.file and not known.may_be_older
+
     def may_have_rows(self, table: Name) -> bool:
         """Whether somebody may use rows of the table: not if this very file created it, nor if it is a foreign one."""
         known = self.table(table)

@@ -62,7 +62,7 @@ class Column:
     not_null: bool
     is_virtual: bool
     file: str
-    """The file that added it."""
+    """The file that added it; empty if it came with a table that may be older."""
 
 
 @dataclass(slots=True)
@@ -86,6 +86,8 @@ class Table:
     """The file that created it; empty if none did."""
     is_partitioned: bool = False
     is_foreign: bool = False
+    may_be_older: bool = False
+    """The file that created it said IF NOT EXISTS: it may have found the table, and rows."""
     columns: dict[str, Column] = field(default_factory=dict)
     """Those that are known; there may be others unless a file created the table."""
     proofs: list[Proof] = field(default_factory=list)
@@ -209,6 +211,8 @@ class Schema:
         self._tables: dict[Key, Table] = {}
         self._temporary: list[Key] = []
         """Tables that go with the session."""
+        self._gone: set[Key] = set()
+        """Tables that the file dropped or renamed."""
         self._indexes: dict[Key, tuple[Key, str]] = {}
         """The table of an index, and the file that created it."""
         self._domains: dict[Key, Domain] = {}
@@ -220,6 +224,7 @@ class Schema:
         for key in self._temporary:
             self._tables.pop(key, None)
         self._temporary.clear()
+        self._gone.clear()
 
     def table(self, name: Name) -> Table | None:
         """Return what is known of a table, if anything."""
@@ -257,7 +262,7 @@ class Schema:
                 self._move(self._key(name), (schema, name.name))
             case DropTable(names) | DropForeignTable(names) | DropMaterializedView(names):
                 for name in names:
-                    self._tables.pop(self._key(name), None)
+                    self._remove(self._key(name))
             case DropIndex(names):
                 for name in names:
                     self._indexes.pop(self._key(name), None)
@@ -266,7 +271,7 @@ class Schema:
                     self._move(key, (new, key[1]))
             case DropSchema(schemas):
                 for key in [key for key in self._tables if key[0] in schemas]:
-                    del self._tables[key]
+                    self._remove(key)
             case CreateIndex(table, name) if name:
                 key = self._key(table)
                 self._indexes[key[0], name] = (key, self.file)
@@ -317,14 +322,21 @@ class Schema:
         key = self._new_key(node.name)
         if node.if_not_exists and key in self._tables:
             return
-        table = Table(node.name.name, self.file, node.is_partitioned, node.is_foreign, inherits=node.inherits)
+        may_be_older = node.if_not_exists and key not in self._gone and key[0] != TEMPORARY
+        table = Table(
+            node.name.name, self.file, node.is_partitioned, node.is_foreign, may_be_older, inherits=node.inherits
+        )
         self._tables[key] = table
         if key[0] == TEMPORARY:
             self._temporary.append(key)
         for column in node.columns:
-            table.add_column(column, self.file)
+            table.add_column(column, "" if may_be_older else self.file)
         for constraint in node.constraints:
             table.add_constraint(constraint)
+
+    def _remove(self, key: Key) -> Table | None:
+        self._gone.add(key)
+        return self._tables.pop(key, None)
 
     def _alter(self, table: Table, action: Action) -> None:
         match action:
@@ -364,7 +376,8 @@ class Schema:
             self._indexes[key[0], new] = index
 
     def _move(self, old: Key, new: Key) -> None:
-        if table := self._tables.pop(old, None):
+        self._gone.discard(new)
+        if table := self._remove(old):
             table.name = new[1]
             self._tables[new] = table
             for index, (key, file) in list(self._indexes.items()):

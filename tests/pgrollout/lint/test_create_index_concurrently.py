@@ -25,6 +25,7 @@ def test_an_index_on_an_existing_table_is_found(sql: str) -> None:
     [
         "-- atlas:txmode none\n\nCREATE INDEX CONCURRENTLY i ON orders (customer_id);",
         "CREATE TABLE payments (id bigint); CREATE INDEX ON payments (id);",
+        "CREATE TABLE IF NOT EXISTS payments (id bigint); CREATE INDEX ON payments (id);",
         "CREATE TABLE payments (id bigint); ALTER TABLE payments RENAME TO paid; CREATE INDEX ON paid (id);",
         "CREATE TEMP TABLE orders (id bigint); CREATE INDEX ON orders (id);",
         "CREATE TABLE payments AS SELECT 1 AS id; CREATE INDEX ON payments (id);",

@@ -13,6 +13,7 @@ TABLE = "CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL, c int
         ("ALTER TABLE t DROP COLUMN a, DROP COLUMN IF EXISTS z CASCADE;", ["t.a", "t.z"]),
         ("ALTER TABLE t DROP c;", ["t.c"]),
         ("ALTER TABLE app.unknown DROP COLUMN a;", ["app.unknown.a"]),
+        ("CREATE TABLE IF NOT EXISTS u (a int); ALTER TABLE u DROP COLUMN a;", ["u.a"]),
     ],
 )
 def test_each_column_is_found(sql: str, subjects: list[str]) -> None:
@@ -27,6 +28,8 @@ def test_each_column_is_found(sql: str, subjects: list[str]) -> None:
         "ALTER TABLE t ADD COLUMN d int; ALTER TABLE t DROP COLUMN d;",
         "ALTER TABLE t ADD COLUMN d int; ALTER TABLE t RENAME COLUMN d TO e; ALTER TABLE t DROP COLUMN e;",
         "CREATE TABLE u (a int); ALTER TABLE u DROP COLUMN a;",
+        "CREATE TABLE IF NOT EXISTS u (a int); ALTER TABLE u ADD COLUMN b int; ALTER TABLE u DROP COLUMN b;",
+        "DROP FOREIGN TABLE u; CREATE TABLE IF NOT EXISTS u (a int); ALTER TABLE u DROP COLUMN a;",
         "ALTER TABLE t DROP CONSTRAINT k;",
     ],
 )
