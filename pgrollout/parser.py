@@ -8,6 +8,7 @@ once, and whoever asks goes on without rules. What the grammar accepts may still
 
 import logging
 import re
+import threading
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -68,6 +69,9 @@ SERIALS = {
 }
 """Pseudo types that stand for an integer with a sequence."""
 LONGEST_MESSAGE = 120
+LONG_CHARACTERS = 50_000
+"""From here on a text may be nested so deeply that parsing it needs a large stack."""
+LARGE_STACK_BYTES = 256 * 1024 * 1024
 INTERVAL_FULL_RANGE = 0x7FFF
 """The first modifier of ``interval(3)``: no restriction to fields. Source: ``utils/timestamp.h``."""
 
@@ -143,7 +147,7 @@ def _parse(text: str) -> Message:
     if "\0" in text:
         raise SyntaxProblem(text.index("\0"), "NUL byte")  # the C library would stop here, and not say so
     try:
-        return postgast.parse(text)
+        return postgast.parse(text) if len(text) < LONG_CHARACTERS else _on_a_large_stack(postgast.parse, text)
     except postgast.PgQueryError as error:
         # Its documentation says that cursorpos counts bytes. It counts characters, from 1; 0 is "unknown".
         raise SyntaxProblem(max(error.cursorpos - 1, 0), _first_line(error.message)) from error
@@ -151,6 +155,18 @@ def _parse(text: str) -> Message:
         if type(error).__name__ != "DecodeError":
             raise
         raise CannotAnalyse("it is nested too deeply for the parser") from error
+
+
+def _on_a_large_stack(parse: Callable[[str], Message], text: str) -> Message:
+    """The C library goes down a tree by recursion: 50,000 terms in one expression end the process on a usual stack."""
+    from concurrent.futures import ThreadPoolExecutor  # not for the texts that most files have
+
+    before = threading.stack_size(LARGE_STACK_BYTES)
+    try:
+        with ThreadPoolExecutor(1) as executor:
+            return executor.submit(parse, text).result()
+    finally:
+        threading.stack_size(before)
 
 
 def _first_line(message: str) -> str:

@@ -162,3 +162,9 @@ def test_types_have_one_name(written: str, shown: str) -> None:
 
     assert isinstance(node, CreateTable)
     assert str(node.columns[0].type) == shown
+
+
+def test_no_text_ends_the_process() -> None:
+    """An expression of 50,000 terms, in which the C library would run out of stack, is not analysed."""
+    with pytest.raises(CannotAnalyse, match="nested too deeply"):
+        parse_statement("SELECT " + " + ".join(["1"] * 50_000))
