@@ -1,13 +1,15 @@
 """
 Schema differences: two schemas, each a mapping from an object's name to its SQL, compared object by object.
 
-Where the SQL comes from is left to others.
+Where the SQL comes from is left to others. A password in it is compared, and never shown.
 """
 
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from pgrollout.secrets import mask_statement
 
 Kind = Literal["missing", "unexpected", "different"]
 _SAID = {
@@ -34,10 +36,9 @@ class Difference:
     """Why this is reported and no failure; empty if it is one."""
 
     def diff(self) -> str:
-        """Return a unified diff from what is expected to what is there, without the lines that are equal."""
-        lines = difflib.unified_diff(
-            self.expected.splitlines(), self.actual.splitlines(), "directory", "live", lineterm="", n=0
-        )
+        """Return a unified diff from what is expected to what is there, masked, without the lines that are equal."""
+        expected, actual = (mask_statement(sql).splitlines() for sql in (self.expected, self.actual))
+        lines = difflib.unified_diff(expected, actual, "directory", "live", lineterm="", n=0)
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -46,7 +47,7 @@ class Difference:
             changed = [part for part in self.diff().splitlines() if part[:1] in "+-" and part[:3] not in ("---", "+++")]
             shown = "; ".join(" ".join(part.split()) for part in changed[:_SHOWN_LINES])
             more = f"; … {len(changed) - _SHOWN_LINES} more" if len(changed) > _SHOWN_LINES else ""
-            line += f" ({shown}{more})"
+            line += f" ({shown}{more})" if changed else " (in what is masked as a password)"
         return f"{line} [{self.tolerated}]" if self.tolerated else line
 
 

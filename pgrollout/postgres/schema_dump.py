@@ -2,8 +2,8 @@
 Schema dumps: a database's schema as text, object by object, for comparing the live one with the shadow's.
 
 Both sides are dumped by the same ``pg_dump``, cut at its headers and freed of what may differ although the schema does
-not: comments, settings, owners, tablespaces, the server's own marks. Other major versions word the same thing
-differently; they are not compared.
+not: comments, settings, owners, tablespaces, secrets of foreign servers, the server's own marks. Other major versions
+word the same thing differently; they are not compared.
 
 Source: PostgreSQL manual, "pg_dump"; Atlas, "exclude" patterns; ``src/bin/pg_dump/pg_backup_archiver.c``, ``_printTocEntry``.
 """
@@ -20,6 +20,7 @@ from pgrollout.postgres.dump import LOCK_WAIT_MS, Waiting
 from pgrollout.postgres.programs import Program
 from pgrollout.postgres.revisions import DEFAULT_SCHEMA, TABLE
 from pgrollout.schema_difference import Difference, differences
+from pgrollout.secrets import mask_statement
 
 OWNER = "OWNER"
 """Stands for the owner of an object, whoever that is."""
@@ -230,7 +231,8 @@ def _normalised(sql: str, kind: str, owner: str) -> str:
     if kind in ("ACL", "DEFAULT ACL"):
         quoted = '"' + owner.replace('"', '""') + '"'
         sql = re.sub(rf"(?<= )(?:{re.escape(owner)}|{re.escape(quoted)})(?=[ ;])", OWNER, sql)
-    return sql
+    # Secrets are meant to differ from database to database.
+    return mask_statement(sql) if kind in ("SERVER", "USER MAPPING") else sql
 
 
 def _cast_each(array: re.Match[str]) -> str:

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from pgrollout.schema_difference import Difference, differences
 
 
@@ -43,3 +45,23 @@ def test_tolerated_difference_says_why() -> None:
     difference = replace(Difference("TABLE a.p1", "unexpected", "", "x"), tolerated="made at run time")
 
     assert str(difference) == "TABLE a.p1: not made by the directory [made at run time]"
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "shown"),
+    [
+        (
+            "BEGIN\n  PERFORM dblink('password=expected9');\nEND",
+            "BEGIN\n  PERFORM dblink('password=actual9');\n  PERFORM 1;\nEND",
+            "(+ PERFORM 1;)",
+        ),
+        ("PASSWORD\n'expected9'\nLOGIN", "PASSWORD\n'actual9'\nNOLOGIN", "(-LOGIN; +NOLOGIN)"),
+        ("PASSWORD 'expected9'", "PASSWORD 'actual9'", "(in what is masked as a password)"),
+    ],
+)
+def test_passwords_are_not_shown(expected: str, actual: str, shown: str) -> None:
+    """A password in a function's body is compared, and neither side's is in what is shown."""
+    [difference] = differences({"FUNCTION a.f()": expected}, {"FUNCTION a.f()": actual})
+
+    assert str(difference).endswith(shown)
+    assert "9" not in str(difference) + difference.diff()

@@ -228,6 +228,22 @@ def test_list_that_was_restored_is_the_same(server: Server) -> None:
     assert compared(server, restored, made).differences == ()
 
 
+def test_secrets_are_neither_compared_nor_shown(database: Database) -> None:
+    """Passwords of foreign servers and user mappings differ from database to database; that one has none counts."""
+    made = (
+        "CREATE EXTENSION dblink; CREATE SERVER s FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host 'h');"
+        "CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (user 'u'{0})"
+    )
+    secret = ", password '{0}'"
+
+    same = compared(database.server, made.format(secret.format("prodsecret9")), made.format(secret.format("x")))
+    other = compared(database.server, made.format(secret.format("prodsecret9")), made.format(""))
+
+    assert same.differences == ()
+    assert "password '***'" in said(other)[0]
+    assert "prodsecret9" not in repr(other)
+
+
 def test_grants_on_public_come_with_the_cluster(server: Server) -> None:
     """A cluster that was upgraded from version 14 lets everybody create in schema public; no migration said so."""
     comparison = compared(server, f"{SCHEMA}; GRANT ALL ON SCHEMA public TO PUBLIC", SCHEMA)
