@@ -192,6 +192,7 @@ _HEADER = re.compile(
 _FOOTER = re.compile(r"^--\n-- PostgreSQL database dump complete\n--\n.*", re.MULTILINE | re.DOTALL)
 _TRAILING_SETTINGS = re.compile(r"(?:^SET \w+ = [^\n]*;\n\s*)+\Z", re.MULTILINE)
 _TRAILING_OWNER = re.compile(r"^ALTER [^\n]* OWNER TO [^\n]*;\s*\Z", re.MULTILINE)
+_GRANTED_ON = re.compile(r'(?:[A-Z]+ )+("(?:[^"]|"")*"|[^".(]+)')
 _TEXT = r"'(?:[^']|'')*'::(?:character varying|character|bpchar|text)(?:\(\d+\))?"
 _CAST_ARRAY = re.compile(rf"\(ARRAY\[({_TEXT}(?:, {_TEXT})*)\]\)::text\[\]")
 
@@ -214,12 +215,19 @@ def cut(text: str, scope: Scope) -> dict[str, str]:
 def _in_scope(header: re.Match[str], scope: Scope) -> bool:
     schema, kind, name = header["schema"], header["type"], header["name"]
     if schema != "-":
-        # Functions have their arguments in the name; what belongs to a table has the table's name before its own.
-        return scope.has(schema, name.partition("(")[0])
-    subject = name.removeprefix("SCHEMA ") if kind == "ACL" else name
-    if kind == "SCHEMA" or name.startswith("SCHEMA "):
-        return scope.has_schema(subject)
-    return scope.has_global(subject)
+        # What belongs to a table has the table's name before its own.
+        return scope.has(schema, _subject(header))
+    if kind == "SCHEMA" or (kind == "ACL" and name.startswith("SCHEMA ")):
+        return scope.has_schema(_subject(header))
+    return scope.has_global(_subject(header))
+
+
+def _subject(header: re.Match[str]) -> str:
+    """Return the name alone: an ACL's follows the object's kind and is quoted, a function's has arguments behind it."""
+    name = header["name"]
+    if header["type"] == "ACL" and (granted := _GRANTED_ON.match(name)):
+        return granted[1][1:-1].replace('""', '"') if granted[1].startswith('"') else granted[1]
+    return name if header["schema"] == "-" else name.partition("(")[0]
 
 
 def _normalised(sql: str, kind: str, owner: str) -> str:

@@ -203,6 +203,21 @@ def test_scope(server: Server, scope: Scope, left: list[str]) -> None:
     assert bool(found) == bool(left)
 
 
+def test_grants_are_in_scope_with_their_objects(any_server: Server) -> None:
+    """Grants on functions, types, sequences, columns and servers are left out by the name of the object alone."""
+    live = (
+        "CREATE FUNCTION app.f(n int, m text) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE app.mood AS ENUM ();"
+        "CREATE PROCEDURE app.\"P p\"(n int) LANGUAGE sql AS 'SELECT 1'; CREATE SEQUENCE app.s; CREATE DOMAIN app.d AS int;"
+        'REVOKE ALL ON FUNCTION app.f FROM PUBLIC; REVOKE ALL ON PROCEDURE app."P p" FROM PUBLIC;'
+        "REVOKE ALL ON TYPE app.mood, app.d FROM PUBLIC; GRANT USAGE ON SEQUENCE app.s TO PUBLIC;"
+        "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER there FOREIGN DATA WRAPPER w;"
+        "GRANT USAGE ON FOREIGN SERVER there TO PUBLIC; GRANT SELECT (id) ON app.users TO PUBLIC"
+    )
+    scope = Scope(exclude=("app.f", "app.mood", "app.P p", "app.s", "app.d", "app.users*", "there", "w"))
+
+    assert compared(any_server, SCHEMA + live, SCHEMA, scope).differences == ()
+
+
 @pytest.mark.parametrize("pattern", ["public.t.column", "public.*[type=view]"])
 def test_patterns_that_would_have_no_effect_are_refused(pattern: str) -> None:
     """Atlas's patterns for less than an object are refused rather than passed over."""
