@@ -19,6 +19,7 @@ from pgrollout.postgres.connection import Connection
 from pgrollout.postgres.dump import LOCK_WAIT_MS, Waiting
 from pgrollout.postgres.programs import Program
 from pgrollout.postgres.revisions import DEFAULT_SCHEMA, TABLE
+from pgrollout.quoting import name as quoted
 from pgrollout.schema_difference import Difference, differences
 from pgrollout.secrets import mask_statement
 
@@ -127,8 +128,9 @@ def compare(live: Connection, shadow: Connection, scope: Scope, application_name
     except ProgramMissing as error:
         return Comparison(0, (), str(error))
     made = _partitions_of_its_own(_relations(live), _relations(shadow), scope)
-    expected = schema_objects(shadow, scope, program, application_name=application_name)
-    actual = schema_objects(live, scope, program, without=made, application_name=application_name)
+    there = schema_sql(shadow, scope, program, application_name=application_name)
+    here = schema_sql(live, scope, program, without=made, application_name=application_name)
+    expected, actual = cut(there, scope, owners(here)), cut(here, scope, owners(there))
     found = [_judged(difference) for difference in differences(expected, actual)]
     found += [
         Difference(f"TABLE {schema}.{name}", "unexpected", "", "", "a partition made at run time")
@@ -137,16 +139,16 @@ def compare(live: Connection, shadow: Connection, scope: Scope, application_name
     return Comparison(len(expected.keys() | actual.keys()) + len(made), tuple(found))
 
 
-def schema_objects(
+def schema_sql(
     connection: Connection,
     scope: Scope,
     program: Program,
     *,
     without: Collection[tuple[str, str]] = (),
     application_name: str = "pgrollout",
-) -> dict[str, str]:
+) -> str:
     """
-    Return the SQL of every object in scope, by kind and name: ``TABLE public.orders``.
+    Return the plain dump of what is in scope.
 
     Args:
         connection: An open connection to the database; the dump gets one of its own to the same server.
@@ -166,7 +168,7 @@ def schema_objects(
             dump.advice(ended, "Settle that, then run this again."),
         )
     lines = dump.without_what_servers_refuse(ended.output.splitlines(keepends=True))
-    return cut(b"".join(lines).decode(errors="replace"), scope)
+    return b"".join(lines).decode(errors="replace")
 
 
 def _argv(program: Program, schemas: Collection[str], relations: Collection[tuple[str, str]]) -> list[str]:
@@ -197,14 +199,31 @@ _TEXT = r"'(?:[^']|'')*'::(?:character varying|character|bpchar|text)(?:\(\d+\))
 _CAST_ARRAY = re.compile(rf"\(ARRAY\[({_TEXT}(?:, {_TEXT})*)\]\)::text\[\]")
 
 
-def cut(text: str, scope: Scope) -> dict[str, str]:
-    """Return a plain dump's objects in scope, each with its SQL freed of what does not count."""
+def owners(text: str) -> dict[tuple[str, str], set[str]]:
+    """Return who owns what in a plain dump, by schema and name; of functions with one name, all their owners."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for header in _HEADER.finditer(text):
+        found.setdefault((header["schema"], _subject(header)), set()).add(header["owner"])
+    return found
+
+
+def cut(text: str, scope: Scope, elsewhere: Mapping[tuple[str, str], Collection[str]]) -> dict[str, str]:
+    """
+    Return a plain dump's objects in scope by kind and name, each with its SQL freed of what does not count.
+
+    Args:
+        text: The dump.
+        scope: What is compared.
+        elsewhere: The owners in the dump that this one is compared with.
+    """
     text = _FOOTER.sub("", text)
     headers = list(_HEADER.finditer(text))
     found: dict[str, str] = {}
     ends = [*(header.start() for header in headers[1:]), len(text)]
     for header, end in zip(headers, ends, strict=False):
-        sql = _normalised(text[header.end() : end], header["type"], header["owner"])
+        sql = _normalised(text[header.end() : end], header["type"])
+        if header["type"] in ("ACL", "DEFAULT ACL"):
+            sql = _without_owners(sql, header["owner"], elsewhere.get((header["schema"], _subject(header)), ()))
         if sql and _in_scope(header, scope):
             schema = "" if header["schema"] == "-" else f"{header['schema']}."
             key = f"{header['type']} {schema}{header['name']}"
@@ -230,17 +249,32 @@ def _subject(header: re.Match[str]) -> str:
     return name if header["schema"] == "-" else name.partition("(")[0]
 
 
-def _normalised(sql: str, kind: str, owner: str) -> str:
+def _normalised(sql: str, kind: str) -> str:
     sql = _TRAILING_OWNER.sub("", _TRAILING_SETTINGS.sub("", sql.rstrip("\n") + "\n").rstrip() + "\n").strip()
     if sql.startswith("-- *not* creating schema"):
         return ""
     if "(ARRAY[" in sql:
         sql = _CAST_ARRAY.sub(_cast_each, sql)
-    if kind in ("ACL", "DEFAULT ACL"):
-        quoted = '"' + owner.replace('"', '""') + '"'
-        sql = re.sub(rf"(?<= )(?:{re.escape(owner)}|{re.escape(quoted)})(?=[ ;])", OWNER, sql)
     # Secrets are meant to differ from database to database.
     return mask_statement(sql) if kind in ("SERVER", "USER MAPPING") else sql
+
+
+def _without_owners(sql: str, owner: str, elsewhere: Collection[str]) -> str:
+    """
+    Return grants with ``OWNER`` for the owner, and without those that give an owner nothing.
+
+    A grant to the owner does not, unless something was revoked before; a grant to whom the object belongs elsewhere does
+    not there, so that the other dump lacks it.
+    """
+    sql = re.sub(rf"( TO | FROM | FOR ROLE ){_role([owner])}(?=[ ;])", rf"\1{OWNER}", sql)
+    idle = [*([] if owner in elsewhere else elsewhere), *([] if f" FROM {OWNER};" in sql else [OWNER])]
+    is_idle = re.compile(rf" TO {_role(idle)}(?: WITH GRANT OPTION)?;$")
+    return "\n".join(line for line in sql.splitlines() if not is_idle.search(line))
+
+
+def _role(names: Collection[str]) -> str:
+    """Return the pattern that matches any of the roles, quoted or not."""
+    return "(?:" + "|".join(re.escape(written) for role in names for written in (role, quoted(role))) + ")"
 
 
 def _cast_each(array: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from pgrollout.errors import ConfigurationError
 from pgrollout.postgres import programs
 from pgrollout.postgres.connection import Connection
-from pgrollout.postgres.schema_dump import Comparison, Scope, compare, cut, schema_objects
+from pgrollout.postgres.schema_dump import Comparison, Scope, compare, cut, schema_sql
 from tests.servers import Database, Server, fresh_database
 
 SCHEMA = """
@@ -74,7 +74,7 @@ def test_objects_have_names_and_sql(database: Database) -> None:
     program = programs.fitting("pg_dump", at_least=18, near=18, tls=False)
 
     with database.connect() as connection:
-        objects = schema_objects(connection, Scope(), program)
+        objects = cut(schema_sql(connection, Scope(), program), Scope(), {})
 
     assert {"TYPE public.mood", "TABLE public.feeds", "INDEX public.feeds_title_idx", "SCHEMA app"} <= objects.keys()
     assert objects["TYPE public.mood"] == "CREATE TYPE public.mood AS ENUM (\n    'sad',\n    'happy'\n);"
@@ -153,6 +153,57 @@ def test_grants_of_another_owner_are_the_same(database: Database) -> None:
     )
 
     assert compared(database.server, made.format(one, app), made.format(other, app)).differences == ()
+
+
+MADE = """
+CREATE SCHEMA "{app}"; CREATE TABLE "{app}".t (id int); CREATE TYPE "{app}"."M m" AS ENUM ();
+CREATE FUNCTION "{app}".f(n int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+REVOKE ALL ON FUNCTION "{app}".f FROM PUBLIC; REVOKE ALL ON TYPE "{app}"."M m" FROM PUBLIC;
+GRANT USAGE ON SCHEMA "{app}" TO "{reader}";
+"""
+OWNED = """
+ALTER SCHEMA "{app}" OWNER TO "{owner}"; ALTER TABLE "{app}".t OWNER TO "{owner}"; ALTER TYPE "{app}"."M m" OWNER TO "{owner}";
+ALTER FUNCTION "{app}".f OWNER TO "{owner}";
+ALTER DEFAULT PRIVILEGES FOR ROLE "{owner}" IN SCHEMA "{app}" GRANT SELECT ON TABLES TO "{app}";
+"""
+GRANTED = """
+GRANT SELECT, INSERT ON "{app}".t TO "{app}", "{other}"; GRANT SELECT (id) ON "{app}".t TO "{app}", "{other}";
+GRANT USAGE ON SCHEMA "{app}" TO "{app}", "{other}"; GRANT USAGE ON TYPE "{app}"."M m" TO "{app}", "{other}";
+GRANT EXECUTE ON FUNCTION "{app}".f TO "{app}", "{other}";
+"""
+
+
+@pytest.fixture
+def roles(database: Database) -> dict[str, str]:
+    """Three roles; a schema is called like the first."""
+    return {role: database.make_role(role, "NOLOGIN") for role in ("app", "other", "reader")}
+
+
+@pytest.mark.parametrize("live", [MADE + OWNED + GRANTED, MADE + GRANTED + OWNED])
+def test_grants_to_an_owner_do_not_count(server: Server, roles: dict[str, str], live: str) -> None:
+    """A grant to who owns the live object, then or since, or the shadow's, is one of the other side's only."""
+    shadow = MADE + OWNED + GRANTED
+
+    comparison = compared(
+        server, live.format(**roles, owner=roles["app"]), shadow.format(**roles, owner=roles["other"])
+    )
+
+    assert comparison.differences == ()
+
+
+def test_grants_to_who_owns_something_else_count(server: Server, roles: dict[str, str]) -> None:
+    """Grants to an owner are missed on what it does not own, and so are grants to others on what it does."""
+    live = MADE + OWNED + "CREATE TABLE mine (id int);"
+    shadow = live + 'GRANT SELECT ON mine TO "{app}"; GRANT SELECT ON "{app}".t TO "{reader}"'
+
+    comparison = compared(
+        server, live.format(**roles, owner=roles["app"]), shadow.format(**roles, owner=roles["other"])
+    )
+
+    assert said(comparison) == [
+        "ACL public.TABLE mine: missing; the directory makes it",
+        f"ACL {roles['app']}.TABLE t: missing; the directory makes it",
+    ]
 
 
 def test_partitions_made_at_run_time_are_tolerated(server: Server) -> None:
@@ -294,7 +345,7 @@ def test_header_in_a_function_does_not_cut_it() -> None:
         "--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict x\n\n"
     )
 
-    assert cut(text, Scope()) == {
+    assert cut(text, Scope(), {}) == {
         "FUNCTION public.f()": (
             "CREATE FUNCTION public.f() AS $$\n-- Name: x; Type: TABLE; Schema: y; Owner: z\nSELECT 1\n$$;"
         ),
