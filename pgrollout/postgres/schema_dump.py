@@ -104,8 +104,10 @@ class Comparison:
     """How many objects were compared."""
     differences: tuple[Difference, ...]
     """The tolerated ones among them."""
+    partitions: Collection[tuple[str, str]] = ()
+    """Schemas and names of the partitions made at run time, which only the live database has."""
     not_compared: str = ""
-    """Why nothing was compared; empty if it was."""
+    """Why the schemas were not compared; empty if they were."""
 
 
 def compare(live: Connection, shadow: Connection, scope: Scope, application_name: str = "pgrollout") -> Comparison:
@@ -118,16 +120,16 @@ def compare(live: Connection, shadow: Connection, scope: Scope, application_name
         TableNotReadable, ServerUnavailable: Waiting can cure it.
         BackupImpossible: A schema cannot be dumped, mostly for want of a right.
     """
+    made = _partitions_of_its_own(_relations(live), _relations(shadow), scope)
     major, other = (connection.info.server_version // 10000 for connection in (live, shadow))
     if major != other:
         reason = f"the server is PostgreSQL {major}, the shadow {other}, and each words the same schema its own way"
-        return Comparison(0, (), reason)
+        return Comparison(0, (), made, reason)
     tls = any(connection.pgconn.ssl_in_use for connection in (live, shadow))
     try:
         program = programs.fitting("pg_dump", at_least=major, near=major, tls=tls)
     except ProgramMissing as error:
-        return Comparison(0, (), str(error))
-    made = _partitions_of_its_own(_relations(live), _relations(shadow), scope)
+        return Comparison(0, (), made, str(error))
     there = schema_sql(shadow, scope, program, application_name=application_name)
     here = schema_sql(live, scope, program, without=made, application_name=application_name)
     expected, actual = cut(there, scope, owners(here)), cut(here, scope, owners(there))
@@ -136,7 +138,7 @@ def compare(live: Connection, shadow: Connection, scope: Scope, application_name
         Difference(f"TABLE {schema}.{name}", "unexpected", "", "", "a partition made at run time")
         for schema, name in sorted(made)
     ]
-    return Comparison(len(expected.keys() | actual.keys()) + len(made), tuple(found))
+    return Comparison(len(expected.keys() | actual.keys()) + len(made), tuple(found), made)
 
 
 def schema_sql(

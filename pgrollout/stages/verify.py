@@ -73,9 +73,12 @@ def examine(request: VerifyRequest) -> VerifyReport:
         state = read_state(live, database)
         compared = check_history(reviewed, state).compared
         _check_complete(reviewed, state, request, found)
-        found.differences += [f"INDEX {index}: invalid" for index in invalid_indexes(live, database.ledger_schema)]
+        scope = Scope(database.schemas, database.exclude, database.ledger_schema, state.table.schema)
+        invalid = invalid_indexes(live, scope)
         if state.revisions:
-            _check_schema(live, reviewed, state, database, name, found)
+            _check_schema(live, reviewed, state, database, scope, name, found)
+        for index, table in invalid.items():
+            found.add(f"INDEX {index}: invalid", table)
     return VerifyReport(
         outcome=Outcome.DONE,
         summary=_summary(found, state.current),
@@ -118,6 +121,14 @@ class _Found:
     notes: list[str] = field(default_factory=list)
     compared: bool = False
     objects: int = 0
+    partitions: Collection[tuple[str, str]] = ()
+
+    def add(self, text: str, table: tuple[str, str]) -> None:
+        """Add what is wrong with a table: a note if it is a partition made at run time, a difference otherwise."""
+        if table in self.partitions:
+            self.notes.append(f"{text} [a partition made at run time]")
+        else:
+            self.differences.append(text)
 
 
 def _check_complete(reviewed: Reviewed, state: State, request: VerifyRequest, found: _Found) -> None:
@@ -137,11 +148,11 @@ def _check_complete(reviewed: Reviewed, state: State, request: VerifyRequest, fo
 
 
 def _check_schema(
-    live: Connection, reviewed: Reviewed, state: State, database: Database, name: str, found: _Found
+    live: Connection, reviewed: Reviewed, state: State, database: Database, scope: Scope, name: str, found: _Found
 ) -> None:
-    not_valid = not_valid_constraints(live, database.ledger_schema)
+    not_valid = not_valid_constraints(live, scope)
     files = expected_files(reviewed.migrations, state, reviewed.checkpoints)
-    meant: tuple[str, ...] | None = None
+    meant: Collection[str] | None = None
     with shadow(database) as made, reporting("replaying the directory on the shadow"):
         if made is None:
             found.notes.append('the schema was not compared: the configuration says shadow.server = "none"')
@@ -154,20 +165,18 @@ def _check_schema(
                 found.notes.append(f"the schema was not compared: {reason}")
             else:
                 with connect(made.database, application_name=name) as expected:
-                    meant = not_valid_constraints(expected, database.ledger_schema)
-                    _compare(live, expected, state, database, name, found)
-    for constraint in not_valid:
+                    meant = not_valid_constraints(expected, scope)
+                    _compare(live, expected, scope, name, found)
+    for constraint, table in not_valid.items():
         if meant is None:
             found.notes.append(f"CONSTRAINT {constraint}: NOT VALID; whether that is meant was not compared")
         elif constraint not in meant:
-            found.differences.append(f"CONSTRAINT {constraint}: NOT VALID, and the directory does not say so")
+            found.add(f"CONSTRAINT {constraint}: NOT VALID, and the directory does not say so", table)
 
 
-def _compare(
-    live: Connection, expected: Connection, state: State, database: Database, name: str, found: _Found
-) -> None:
-    scope = Scope(database.schemas, database.exclude, database.ledger_schema, state.table.schema)
+def _compare(live: Connection, expected: Connection, scope: Scope, name: str, found: _Found) -> None:
     comparison = compare(live, expected, scope, name)
+    found.partitions = comparison.partitions
     if comparison.not_compared:
         found.notes.append(f"the schema was not compared: {comparison.not_compared}")
         return

@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from pgrollout.postgres.schema_dump import Scope
 from pgrollout.postgres.validity import invalid_indexes, not_valid_constraints
 from tests.servers import Database
 
@@ -12,8 +13,8 @@ def test_valid_schema_has_none(any_database: Database) -> None:
     any_database.execute("CREATE TABLE t (id int PRIMARY KEY CHECK (id > 0))")
 
     with any_database.connect() as connection:
-        assert invalid_indexes(connection) == ()
-        assert not_valid_constraints(connection) == ()
+        assert invalid_indexes(connection, Scope()) == {}
+        assert not_valid_constraints(connection, Scope()) == {}
 
 
 def test_invalid_indexes_are_named(any_database: Database) -> None:
@@ -28,7 +29,10 @@ def test_invalid_indexes_are_named(any_database: Database) -> None:
             any_database.execute(f"CREATE UNIQUE INDEX CONCURRENTLY t_id_idx ON {schema}.t (id)")
 
     with any_database.connect() as connection:
-        assert invalid_indexes(connection) == ('public."P_idx"', "public.t_id_idx")
+        assert invalid_indexes(connection, Scope()) == {
+            'public."P_idx"': ("public", "P"),
+            "public.t_id_idx": ("public", "t"),
+        }
 
 
 def test_constraints_that_are_not_valid_are_named(any_database: Database) -> None:
@@ -41,7 +45,28 @@ def test_constraints_that_are_not_valid_are_named(any_database: Database) -> Non
     )
 
     with any_database.connect() as connection:
-        assert not_valid_constraints(connection) == ("public.d: short", "public.t: positive", "public.u: u_fk")
+        assert not_valid_constraints(connection, Scope()) == {
+            "public.d: short": ("public", "d"),
+            "public.t: positive": ("public", "t"),
+            "public.u: u_fk": ("public", "u"),
+        }
+
+
+@pytest.mark.parametrize(
+    "scope", [Scope(("public",)), Scope(exclude=("legacy",)), Scope(exclude=("legacy.t",)), Scope(exclude=("*.t*",))]
+)
+def test_what_is_out_of_scope_is_not_looked_at(database: Database, scope: Scope) -> None:
+    """Neither an index nor a constraint of a schema or table that is left out is named."""
+    database.execute(
+        "CREATE SCHEMA legacy; CREATE TABLE legacy.t (id int);"
+        "ALTER TABLE legacy.t ADD CONSTRAINT d CHECK (id > 1) NOT VALID; INSERT INTO legacy.t VALUES (2), (2)"
+    )
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        database.execute("CREATE UNIQUE INDEX CONCURRENTLY t_id_idx ON legacy.t (id)")
+
+    with database.connect() as connection:
+        assert list(invalid_indexes(connection, Scope())) == ["legacy.t_id_idx"]
+        assert invalid_indexes(connection, scope) == not_valid_constraints(connection, scope) == {}
 
 
 def test_constraint_that_is_not_enforced_is_meant_so(database: Database) -> None:
@@ -49,4 +74,4 @@ def test_constraint_that_is_not_enforced_is_meant_so(database: Database) -> None
     database.execute("CREATE TABLE t (id int, CONSTRAINT c CHECK (id > 0) NOT ENFORCED)")
 
     with database.connect() as connection:
-        assert not_valid_constraints(connection) == ()
+        assert not_valid_constraints(connection, Scope()) == {}
