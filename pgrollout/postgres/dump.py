@@ -284,17 +284,19 @@ def without_what_servers_refuse(lines: Iterable[bytes]) -> Iterator[bytes]:
     """
     Leave out what only some servers know, and no schema needs: outside of rows, which are passed on as they are.
 
-    ``transaction_timeout``, which ``pg_restore`` sets from version 17 on and servers know from 17 on; ``pg_attver``, a
-    counter that servers with the security fixes of 2026 keep among the column options, and that a ``pg_dump`` without
-    them takes for an option.
+    ``transaction_timeout``, which ``pg_restore`` sets from version 17 on, before the first object, and servers know from
+    17 on; ``pg_attver``, a counter that servers with the security fixes of 2026 keep among the column options, and that a
+    ``pg_dump`` without them takes for an option.
     """
-    in_rows = False
+    in_rows, in_objects = False, False
     for line in lines:
         if in_rows:
             in_rows = line != b"\\.\n"
         elif line.startswith(b"COPY ") and line.endswith(b" FROM stdin;\n"):
             in_rows = True
-        elif line == b"SET transaction_timeout = 0;\n":
+        elif line.startswith((b"-- Name: ", b"-- Data for Name: ")):
+            in_objects = True
+        elif line == b"SET transaction_timeout = 0;\n" and not in_objects:
             continue
         elif line.startswith(b"ALTER ") and b"pg_attver=" in line:
             line = _COLUMN_VERSION.sub(b"", line)

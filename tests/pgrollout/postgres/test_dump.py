@@ -119,3 +119,13 @@ def test_rows_are_never_edited() -> None:
         b"\\.\n"
         b"SELECT 'pg_attver=1';\n"
     )
+
+
+def test_settings_of_a_function_stay() -> None:
+    """The setting that older servers refuse is left out where pg_restore makes it, and not in a function's body."""
+    body = b"-- Name: f(); Type: FUNCTION; Schema: public; Owner: me\n--\n\nAS $$\nSET transaction_timeout = 0;\n$$;\n"
+    script = b"SET lock_timeout = 0;\nSET transaction_timeout = 0;\n\n--\n" + body
+
+    edited = b"".join(dump.without_what_servers_refuse(script.splitlines(keepends=True)))
+
+    assert edited == b"SET lock_timeout = 0;\n\n--\n" + body

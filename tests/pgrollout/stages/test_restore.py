@@ -82,6 +82,20 @@ def test_restored_schema_is_the_same(any_server: Server, any_database: Database,
     assert comparison.objects >= 9
 
 
+def test_function_comes_back_as_it_was(server: Server, database: Database, tmp_path: Path) -> None:
+    """No line of a function's body is left out for being one that a restore's own settings must do without."""
+    database.execute(
+        "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$\nBEGIN\nSET transaction_timeout = 0;\nPERFORM 1;\nEND\n$$"
+    )
+    path = take(database, tmp_path)
+
+    with fresh_database(server) as target:
+        bring_back(path, target, tmp_path)
+        source = "SELECT prosrc FROM pg_proc WHERE proname = 'p'"
+
+        assert target.execute(source) == database.execute(source)
+
+
 def test_schema_comes_back_without_rows(server: Server, database: Database, tmp_path: Path) -> None:
     """A backup of the schema brings tables back, empty."""
     database.execute(SCHEMA)
