@@ -120,6 +120,17 @@ SELECT kind, found.name FROM (
     UNION ALL
     SELECT 5, 'large object', oid::text, 'pg_largeobject_metadata'::regclass, oid, 'public'
     FROM pg_catalog.pg_largeobject_metadata
+    UNION ALL
+    SELECT 6, kind, identity, class, oid, coalesce(schema, 'public') FROM (
+        SELECT 'publication', 'pg_publication'::regclass, oid FROM pg_catalog.pg_publication
+        UNION ALL SELECT 'foreign server', 'pg_foreign_server'::regclass, oid FROM pg_catalog.pg_foreign_server
+        UNION ALL SELECT 'operator', 'pg_operator'::regclass, oid FROM pg_catalog.pg_operator
+        UNION ALL SELECT 'collation', 'pg_collation'::regclass, oid FROM pg_catalog.pg_collation
+        UNION ALL SELECT 'cast', 'pg_cast'::regclass, oid FROM pg_catalog.pg_cast
+        UNION ALL SELECT 'text search configuration', 'pg_ts_config'::regclass, oid FROM pg_catalog.pg_ts_config
+        UNION ALL SELECT 'default privileges', 'pg_default_acl'::regclass, oid FROM pg_catalog.pg_default_acl
+    ) other (kind, class, oid), pg_catalog.pg_identify_object(class, oid, 0)
+    WHERE oid >= 16384  -- not made by initdb
 ) found (rank, kind, name, class, oid, schema)
 WHERE schema !~ '^pg_' AND schema <> 'information_schema'
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d

@@ -153,6 +153,16 @@ def test_newer_backup_is_refused_by_an_older_server(database: Database, tls_data
         ("CREATE TYPE mood AS ENUM ('sad')", "type public.mood"),
         ("CREATE VIEW v AS SELECT 1 AS one", "view public.v"),
         ("SELECT lo_create(4711)", "large object 4711"),
+        ("CREATE PUBLICATION p", "publication p"),
+        ("CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w", "foreign server s"),
+        (
+            "CREATE OPERATOR @#@ (leftarg = int, rightarg = int, function = int4pl)",
+            r"operator public.@#@\(integer,integer\)",
+        ),
+        ('CREATE COLLATION mine FROM "C"', "collation public.mine"),
+        ("CREATE CAST (name AS xid) WITH INOUT", r"cast \(pg_catalog\.name AS pg_catalog\.xid\)"),
+        ("CREATE TEXT SEARCH CONFIGURATION mine (COPY = simple)", "text search configuration public.mine"),
+        ("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC", "default privileges for role postgres on tables"),
     ],
 )
 def test_database_that_is_not_empty_is_refused(
@@ -171,7 +181,7 @@ def test_database_that_is_not_empty_is_refused(
 
 def test_extensions_of_a_template_do_not_count(server: Server, database: Database, tmp_path: Path) -> None:
     """A database whose template brought an extension is empty all the same, and the backup may have it too."""
-    database.execute("CREATE EXTENSION citext; CREATE TABLE t (name citext)")
+    database.execute("CREATE EXTENSION citext; CREATE TABLE t (name citext)")  # with operators and casts of its own
     path = take(database, tmp_path)
 
     with fresh_database(server) as target:
