@@ -34,6 +34,10 @@ _LOST = re.compile(
 )
 _LOCKED = re.compile(r"could not obtain lock on relation|due to (?:statement|lock) timeout")
 _ADVICE = {
+    "permission denied for large object": (
+        "pg_read_all_data does not cover large objects: dump as their owner or as a superuser, or have a superuser set "
+        "lo_compat_privileges = on for the role."
+    ),
     "permission denied": (
         "The role must be able to read every table: GRANT pg_read_all_data TO it, or name the owner with `role` in "
         "pgrollout.toml."

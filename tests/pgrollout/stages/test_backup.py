@@ -202,6 +202,20 @@ def test_table_that_the_role_cannot_read(database: Database, tmp_path: Path) -> 
     assert list((tmp_path / ".pgrollout" / "backups").iterdir()) == []
 
 
+def test_large_object_that_the_role_cannot_read(database: Database, tmp_path: Path) -> None:
+    """pg_read_all_data is no right to large objects, so another way out is named."""
+    role = database.make_role("reader")
+    database.execute(f'GRANT pg_read_all_data TO "{role}"; SELECT lo_create(4711)')
+    settings = database.settings(tmp_path, url=SecretStr(database.server.url(database.name, user=role)))
+
+    with pytest.raises(
+        BackupImpossible, match=r"large object 4711.* as their owner or as a superuser, .*lo_compat"
+    ) as caught:
+        take(settings)
+
+    assert "GRANT pg_read_all_data" not in str(caught.value)
+
+
 def test_configured_role_reads(database: Database, tmp_path: Path) -> None:
     """The configured role is the one that dumps."""
     owner = database.make_role("owner", "NOLOGIN")
