@@ -2,11 +2,12 @@
 Replay: the directory from its start, on an empty shadow database.
 
 Shows that a new database can be made, and gives the schema that the live one must have. Roles that the migrations name
-and the shadow lacks are made NOLOGIN. What this server cannot run, an extension that it does not have, is reported as
-not analysed; anything else that fails is an error of the directory.
+and the shadow lacks are made NOLOGIN. What this server lacks, an extension or a library that it was built without, is
+reported as not analysed; anything else that fails is an error of the directory.
 """
 
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -24,8 +25,15 @@ from pgrollout.segments import Kind, segments
 
 log = logging.getLogger(__name__)
 
-_NOT_HERE = frozenset({"0A000", "58P01", "08001", "08006", "58030"})
-"""Feature or file that this server lacks, or a server it cannot reach: says nothing about the directory."""
+_NOT_HERE = {
+    "0A000": re.compile(
+        r'extension ".+" is not available|not supported (?:by|in) this build|unsupported XML feature|'
+        r"compression method .+ not supported|requires the server to be built with"
+    ),
+    "42704": re.compile(r'collation ".+-x-icu" for encoding ".+" does not exist'),
+    **dict.fromkeys(("58P01", "08001", "08006", "58030"), re.compile("")),
+}
+"""What this server lacks, a feature, collation or file, or cannot reach: says nothing about the directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ def replay(shadow: ShadowDatabase, contents: Iterable[Content]) -> Replayed:
             try:
                 _run(connection, content)
             except StatementFailed as error:
-                if error.sqlstate in _NOT_HERE:
+                if (lacking := _NOT_HERE.get(error.sqlstate)) and lacking.search(error.message):
                     return Replayed(count, error)
                 raise ReplayFailed(error.place, f"{error.message} (SQLSTATE {error.sqlstate})", error.advice) from error
             count += 1

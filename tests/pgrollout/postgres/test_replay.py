@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,19 @@ from tests.servers import Database
 NONE = "-- atlas:txmode none\n\n"
 
 
+@contextmanager
+def shadow_on(database: Database, root: Path) -> Iterator[ShadowDatabase]:
+    """A shadow database on the server of the test's."""
+    settings = database.settings(root, shadow=Shadow(server="url", url=SecretStr(database.url)))
+    with shadow(settings) as made:
+        assert made is not None
+        yield made
+
+
 @pytest.fixture
 def made(any_database: Database, tmp_path: Path) -> Iterator[ShadowDatabase]:
     """A shadow database on each version."""
-    settings = any_database.settings(tmp_path, shadow=Shadow(server="url", url=SecretStr(any_database.url)))
-    with shadow(settings) as made:
-        assert made is not None
+    with shadow_on(any_database, tmp_path) as made:
         yield made
 
 
@@ -119,6 +127,43 @@ def test_what_this_server_lacks_is_not_analysed(made: ShadowDatabase) -> None:
     assert not replayed.is_complete
     assert replayed.not_analysed is not None
     assert str(replayed.not_analysed.place) == "b.sql:1:1"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'CREATE EXTENSION "uuid-ossp"',
+        "CREATE COLLATION de (provider = icu, locale = 'de')",
+        'CREATE TABLE t (name text COLLATE "de-x-icu")',
+        'CREATE TABLE t (name text COLLATE pg_catalog."und-x-icu")',
+        "SELECT '<a/>'::xml",
+        "CREATE TABLE t (body text COMPRESSION lz4)",
+        "SELECT table_to_xml('pg_am', true, false, '')",
+        "COPY pg_am TO '/no/such/folder/file'",
+    ],
+)
+def test_what_the_embedded_server_lacks_is_not_analysed(database: Database, tmp_path: Path, statement: str) -> None:
+    """Extensions, ICU, XML and compression that the wheel is built without say nothing about the directory."""
+    with shadow_on(database, tmp_path) as made:
+        assert play(made, a=f"{statement};\n").not_analysed is not None
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        (
+            "CREATE TABLE t (i int);\nCREATE VIEW v AS SELECT i FROM t;\nALTER TABLE t ALTER i TYPE bigint",
+            "used by a view",
+        ),
+        ("CREATE TABLE t (i int) PARTITION BY LIST (i);\nCREATE INDEX CONCURRENTLY ON t (i)", "on partitioned table"),
+        ('CREATE TABLE t (name text COLLATE "de_DE.nope")', "collation .* does not exist"),
+        ("SELECT count(*) FROM pg_am FOR UPDATE", "FOR UPDATE is not allowed"),
+    ],
+)
+def test_what_no_server_can_run_is_an_error(made: ShadowDatabase, statement: str, problem: str) -> None:
+    """A statement that PostgreSQL does not support anywhere is the directory's, not the shadow's."""
+    with pytest.raises(ReplayFailed, match=problem):
+        play(made, a=f"{NONE}{statement};\n")
 
 
 def test_session_is_clean_for_every_file(made: ShadowDatabase) -> None:
