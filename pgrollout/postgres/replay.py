@@ -8,7 +8,7 @@ reported as not analysed; anything else that fails is an error of the directory.
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import psycopg
@@ -63,7 +63,7 @@ def replay(shadow: ShadowDatabase, contents: Iterable[Content]) -> Replayed:
         _speak_english(connection)
         for content in contents:
             try:
-                _run(connection, content)
+                _run(connection, content, shadow.mark_roles)
             except StatementFailed as error:
                 if (lacking := _NOT_HERE.get(error.sqlstate)) and lacking.search(error.message):
                     return Replayed(count, error)
@@ -74,7 +74,7 @@ def replay(shadow: ShadowDatabase, contents: Iterable[Content]) -> Replayed:
     return Replayed(count)
 
 
-def _run(connection: Connection, content: Content) -> None:
+def _run(connection: Connection, content: Content, mark_roles: Callable[[], None]) -> None:
     made: set[str] = set()
     for segment in segments(content):
         while error := _run_segment(connection, content, segment.kind, segment.first, segment.last):
@@ -84,6 +84,8 @@ def _run(connection: Connection, content: Content) -> None:
             connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role[1])))
             log.debug("role created on the shadow role=%s", role[1])
             made.add(role[1])
+            mark_roles()
+        mark_roles()
 
 
 def _run_segment(connection: Connection, content: Content, kind: Kind, first: int, last: int) -> StatementFailed | None:

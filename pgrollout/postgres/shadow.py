@@ -8,9 +8,10 @@ and what it means when something cannot run, is left to the caller.
 import logging
 import os
 import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,6 +32,8 @@ PREFIX = "pgrollout_shadow_"
 _APPLICATION = "pgrollout shadow"
 LOCK_KEY = int.from_bytes(b"pgrshado", "big", signed=True)
 """Advisory lock of whoever has a shadow database on a server that is not its own."""
+_MARK = "made by pgrollout for "
+"""Begins the comment on a role that is to go with the shadow database that the comment names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class ShadowDatabase:
     """Its URL, which may hold a password."""
     database: Database
     """Settings that lead to it, for ``connect`` and PostgreSQL's own programs; no role is set after login."""
+    mark_roles: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    """Marks the roles made meanwhile, so that the run after a killed one drops them; idle on a server of our own."""
 
     @property
     def conninfo(self) -> str:
@@ -83,8 +88,10 @@ def shadow(database: Database, *, roles: Iterable[str] = ()) -> Iterator[ShadowD
             url = shadow_url(database).get_secret_value()
             with connect(_at(database, url), application_name=_APPLICATION) as connection:
                 _take_turn(connection, database)
-                with _filled(connection, url) as made:
-                    yield _prepared(database, made, wanted)
+                with _filled(connection, url) as (made, mark_roles):
+                    prepared = _prepared(database, made, wanted)
+                    mark_roles()
+                    yield replace(prepared, mark_roles=mark_roles)
 
 
 def _target_names(database: Database) -> tuple[str, str | None]:
@@ -151,6 +158,8 @@ def _set_up(connection: Connection, path: Path) -> None:
 _OUR_PREFIX = "SELECT %s || oid || '_' FROM pg_database WHERE datname = current_database()"
 _LEFTOVERS = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
 _ROLES = "SELECT rolname FROM pg_roles WHERE NOT starts_with(rolname, 'pg_')"
+_MARKED = "SELECT rolname FROM pg_roles WHERE starts_with(shobj_description(oid, 'pg_authid'), %s)"
+_NOT_MARKED = f"{_ROLES} AND rolname <> ALL (%s) AND shobj_description(oid, 'pg_authid') IS DISTINCT FROM %s"
 
 
 def _take_turn(connection: Connection, database: Database) -> None:
@@ -168,18 +177,22 @@ def _take_turn(connection: Connection, database: Database) -> None:
 
 
 @contextmanager
-def _filled(connection: Connection, url: str) -> Iterator[str]:
+def _filled(connection: Connection, url: str) -> Iterator[tuple[str, Callable[[], None]]]:
     """
     Make a database on a server that is not ours alone; drop it afterwards, and every role made meanwhile.
 
     Roles must go, or a migration that makes one could be replayed only once. Who lets us fill a server makes no roles of
-    their own there during a replay; one that something else depends on stays.
+    their own there during a replay; one that something else depends on stays. A run that is killed drops nothing: the
+    next one drops its database, and the roles that it marked. Gives the URL, and the function that marks them.
     """
     # The lock is one of the database that the URL names. Only what was made from there is certainly left over.
     [(prefix,)] = connection.execute(_OUR_PREFIX, (PREFIX,)).fetchall()
     for (leftover,) in connection.execute(_LEFTOVERS, (prefix,)).fetchall():
         log.info("shadow database of a killed run dropped name=%s", leftover)
         _drop(connection, leftover)
+    for (role,) in connection.execute(_MARKED, (_MARK + prefix,)).fetchall():
+        log.info("role of a killed run dropped role=%s", role)
+        _drop_role(connection, role)
     before = {role for (role,) in connection.execute(_ROLES)}
     name = prefix + secrets.token_hex(4)
     try:
@@ -187,12 +200,19 @@ def _filled(connection: Connection, url: str) -> Iterator[str]:
     except psycopg.Error as error:
         raise ShadowUnavailable(masked(url), f"{_first_line(error)}.") from error
     try:
-        yield _with_dbname(url, name)
+        yield _with_dbname(url, name), partial(_mark_roles, connection, name, before)
     finally:
         _clear(connection, name, before)
 
 
-def _clear(connection: Connection, name: str, before: set[str]) -> None:
+def _mark_roles(connection: Connection, name: str, before: Collection[str]) -> None:
+    mark = _MARK + name
+    with suppress(psycopg.Error):  # who may not comment on a role may not drop it either
+        for (role,) in connection.execute(_NOT_MARKED, (list(before), mark)).fetchall():
+            connection.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(role), sql.Literal(mark)))
+
+
+def _clear(connection: Connection, name: str, before: Collection[str]) -> None:
     try:
         _drop(connection, name)
         for (role,) in connection.execute(_ROLES).fetchall():

@@ -14,6 +14,7 @@ from pgrollout.postgres.connection import connect
 from pgrollout.postgres.shadow import LOCK_KEY, PREFIX, ShadowDatabase, shadow
 from pgrollout.settings import Database as Settings
 from pgrollout.settings import Shadow
+from tests.project import Project, eventually, observed
 from tests.servers import Database, missing
 
 pytestmark = pytest.mark.postgres
@@ -161,6 +162,39 @@ def test_what_a_killed_run_left_is_dropped(database: Database, tmp_path: Path) -
 
     assert shadows(database) == [others]
     database.execute(f"DROP DATABASE {others}")
+
+
+def test_roles_of_a_killed_run_are_dropped(any_database: Database, tmp_path: Path) -> None:
+    """Roles that settings or migrations made or named until a run was killed go with its database."""
+    before = roles(any_database)
+    left = [f"{any_database.name}_{role}" for role in ("listed", "made", "named", "meanwhile")]
+    listed, made, named, meanwhile = left
+    any_database.roles.extend(left)
+    environment = {
+        "PGROLLOUT_SHADOW_SERVER": "url",
+        "PGROLLOUT_SHADOW_URL": any_database.url,
+        "PGROLLOUT_SHADOW_ROLES": listed,
+    }
+    project = Project(tmp_path, any_database)
+    last = f"-- atlas:txmode none\n\nCREATE ROLE {meanwhile};\nGRANT pg_monitor TO {named};\nSELECT pg_sleep(%s);\n"
+    project.write({"1_made.sql": f"CREATE ROLE {made};\n", "2_last.sql": last % 3600})
+
+    with observed(project.start("validate", "--offline", **environment)):
+        eventually(
+            lambda: any_database.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE datname = ANY (%s) AND query LIKE 'SELECT pg_sleep%%'",
+                shadows(any_database),
+            ),
+            "the last statement",
+        )
+
+    assert roles(any_database) == before.union(left)
+    project.write({"2_last.sql": last % 0})
+    ended = project.run("validate", "--offline", **environment)
+
+    assert ended.returncode == 0, ended.stderr
+    assert shadows(any_database) == []
+    assert roles(any_database) == before
 
 
 def test_shadows_of_one_server_take_turns(database: Database, tmp_path: Path) -> None:
