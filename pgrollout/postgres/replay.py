@@ -34,6 +34,7 @@ _NOT_HERE = {
     **dict.fromkeys(("58P01", "08001", "08006", "58030"), re.compile("")),
 }
 """What this server lacks, a feature, collation or file, or cannot reach: says nothing about the directory."""
+_EXISTING_ROLE = re.compile(r'role "(.+)" already exists')
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,22 @@ def replay(shadow: ShadowDatabase, contents: Iterable[Content]) -> Replayed:
             except StatementFailed as error:
                 if (lacking := _NOT_HERE.get(error.sqlstate)) and lacking.search(error.message):
                     return Replayed(count, error)
-                raise ReplayFailed(error.place, f"{error.message} (SQLSTATE {error.sqlstate})", error.advice) from error
+                problem = f"{error.message} (SQLSTATE {error.sqlstate})"
+                raise ReplayFailed(error.place, problem, _advice(shadow, error)) from error
             count += 1
             connection.execute("DISCARD ALL")
             _speak_english(connection)
     return Replayed(count)
+
+
+def _advice(shadow: ShadowDatabase, error: StatementFailed) -> str:
+    role = _EXISTING_ROLE.match(error.message) if error.sqlstate == "42710" else None
+    if role is None or shadow.database.shadow.server != "url":
+        return error.advice
+    return (
+        f"Roles belong to the server, not to a database: give the shadow a server where role {role[1]} is not, "
+        "for example another than the target's own."
+    )
 
 
 def _run(connection: Connection, content: Content, mark_roles: Callable[[], None]) -> None:

@@ -95,6 +95,19 @@ def test_missing_roles_are_made(made: ShadowDatabase, any_database: Database, ca
         ).fetchall() == [(one, False), (three, False), (two, False)]  # fmt: skip
 
 
+def test_role_that_the_server_has_needs_another_server(any_database: Database, tmp_path: Path) -> None:
+    """Where a migration makes a role that others have on the shadow's server, the advice is another server."""
+    role = any_database.make_role("there")
+
+    with shadow_on(any_database, tmp_path) as made, pytest.raises(ReplayFailed) as caught:
+        play(made, a=f'CREATE ROLE "{role}";\n')
+
+    assert caught.value.advice.startswith(
+        "Roles belong to the server, not to a database: give the shadow a server where"
+    )
+    assert role in caught.value.advice
+
+
 def test_failing_statement_has_its_place(made: ShadowDatabase) -> None:
     """A directory that does not run from the start is an error, with file, line and column."""
     with pytest.raises(ReplayFailed) as caught:
