@@ -18,4 +18,6 @@ def command(shell: str) -> None:
     found = get_completion_class(shell)
     if found is None:
         raise click.UsageError(f"click knows no completion for {shell}")
-    click.echo(found(cli, {}, "pgrollout", "_PGROLLOUT_COMPLETE").source())
+    script = found(cli, {}, "pgrollout", "_PGROLLOUT_COMPLETE").source()
+    # click's script for fish ends a description at its first comma.
+    click.echo(script.replace('string split ","', 'string split --max 1 ","'))

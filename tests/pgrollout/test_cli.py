@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -223,6 +224,8 @@ def test_the_completion_script_is_the_shell_s_own(shell: str) -> None:
     assert "pgrollout" in done.stdout
     if shell == "bash":
         subprocess.run(["bash", "-n"], input=done.stdout, text=True, check=True, timeout=60)
+    if shell == "fish":
+        assert 'string split ","' not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -245,6 +248,28 @@ def test_tab_completes(shell: str, typed: str, expected: set[str]) -> None:
 
     found = set(re.findall(r"^(?:plain,)?([a-z-]+)(?:\t.*)?$", done.stdout, re.MULTILINE)) - {"plain"}
     assert found == expected
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish")
+def test_fish_shows_whole_descriptions(tmp_path: Path) -> None:
+    """A comma in a description does not end it."""
+    program = tmp_path / "pgrollout"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(PROGRAM)} "$@"\n')
+    program.chmod(0o755)
+    script = (
+        f"set -p PATH {shlex.quote(str(tmp_path))}; pgrollout completion fish | source; complete -C 'pgrollout app'"
+    )
+
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script],
+        env=CLEAN | {"PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert done.stdout == "apply\tRun the pending migrations, exactly once.\n"
 
 
 def test_tab_imports_no_command() -> None:
