@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Mapping
 from importlib import import_module, metadata
 from types import FrameType
@@ -108,6 +109,25 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors are told on stderr, and as JSON on stdout where that was asked."""
     stdout = sys.stdout
     try:
+        return _ended(arguments)
+    except BrokenPipeError:
+        # The reader of our output has gone, as with ``| head``, and there is nobody to tell.
+        return _without_stdout(ExitCode.DONE)
+    except OSError as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if frame.f_code is not click.echo.__code__:
+            raise
+        click.echo(f"Error: the answer cannot be written to stdout: {error.strerror}.", err=True)
+        return _without_stdout(ExitCode.FAILED)
+    except SystemExit:
+        # click saw the broken pipe first: it has put something else in the place of stdout, and would end with 1.
+        if sys.stdout is not stdout:
+            return _without_stdout(ExitCode.DONE)
+        raise
+
+
+def _ended(arguments: list[str]) -> int:
+    try:
         result = cli.main(arguments, prog_name="pgrollout", standalone_mode=False)
         return int(result) if isinstance(result, int) else ExitCode.DONE
     except click.exceptions.Exit as ended:
@@ -121,19 +141,12 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         return ExitCode.WAIT
-    except BrokenPipeError:
-        return _without_a_reader()
-    except SystemExit:
-        # click saw the broken pipe first: it has put something else in the place of stdout, and would end with 1.
-        if sys.stdout is not stdout:
-            return _without_a_reader()
-        raise
 
 
-def _without_a_reader() -> int:
-    """End well: the reader of our output has gone, as with ``| head``, and there is nobody to tell."""
+def _without_stdout(code: ExitCode) -> ExitCode:
+    """Let what is still to be written to stdout vanish: Python would try again at its end, and exit with 120."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return ExitCode.DONE
+    return code
 
 
 def tell(error: PgrolloutError, *, as_json: bool = False) -> None:

@@ -201,6 +201,27 @@ def test_a_reader_that_leaves_is_no_failure() -> None:
     assert (process.returncode, said) == (0, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [["--help"], ["status", "--dir", "none", "--format=json"]], ids=str)
+def test_a_full_disk_is_a_failure(arguments: list[str], tmp_path: Path) -> None:
+    """An answer that cannot be written is told in a sentence, also where it was an error."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, *arguments],
+            cwd=tmp_path,
+            env=CLEAN | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == ExitCode.FAILED
+    assert done.stderr.endswith("Error: the answer cannot be written to stdout: No space left on device.\n")
+    assert "Traceback" not in done.stderr
+
+
 def test_an_interrupted_command_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C and SIGTERM end with 75, for the next run continues."""
 
