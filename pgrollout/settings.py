@@ -329,6 +329,9 @@ def _configuration_error(
     key = (*prefix, *loc)[: len(prefix) + 1]
     source = where.get(key) or f"{path or CONFIG_NAME}, {table}"
     if first["type"] == "extra_forbidden":
-        known = ", ".join(sorted(set(model.model_fields) - {"name", "root", "url", "shadow"}))
-        return ConfigurationError(source, f"unknown key {loc[0]!r}.", f"Known: {known}.")
+        from difflib import get_close_matches  # for this error only
+
+        known = sorted(set(model.model_fields) - {"name", "root", "url"})
+        meant = "".join(f"Did you mean {key!r}? " for key in get_close_matches(loc[0], known, n=1))
+        return ConfigurationError(source, f"unknown key {loc[0]!r}.", f"{meant}Known: {', '.join(known)}.")
     return ConfigurationError(source, f"{'.'.join(loc)}: {first['msg']}.")

@@ -138,7 +138,9 @@ def test_an_error_is_one_paragraph_and_an_exit_code(tmp_path: Path) -> None:
     done = call("status", cwd=tmp_path)
 
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
-    assert re.match(r"Error: .*pgrollout.toml, \[database.reader\]: unknown key 'rolle'. Known: ", done.stderr)
+    assert re.match(
+        r"Error: .*pgrollout.toml, \[database.reader\]: unknown key 'rolle'. Did you mean 'role'\? Known: ", done.stderr
+    )
 
 
 @pytest.mark.parametrize("arguments", [["--format=json"], ["--format", "json"]])

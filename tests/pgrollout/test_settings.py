@@ -162,9 +162,17 @@ def test_one_of_several_databases_must_be_named(tmp_path: Path) -> None:
         ("[database.a]\nshadow = 1", r"\[database.a\]: shadow is no table"),
         (
             "[database.a]\nexec_oder = 'linear'",
-            r"\[database.a\]: unknown key 'exec_oder'. Known: alert_url_env, backup",
+            r"\[database.a\]: unknown key 'exec_oder'. Did you mean 'exec_order'\? Known: alert_url_env, backup",
         ),
-        ("[database.a.shadow]\nrole = 'x'", r"\[database.a.shadow\]: unknown key 'role'. Known: roles, server"),
+        ("[database.a]\nfrob = 1", r"\[database.a\]: unknown key 'frob'. Known: alert_url_env, backup"),
+        (
+            "[database.a.shadwo]\nroles = ['x']",
+            r"unknown key 'shadwo'. Did you mean 'shadow'\? Known: .*, shadow, url_env",
+        ),
+        (
+            "[database.a.shadow]\nrole = 'x'",
+            r"\[database.a.shadow\]: unknown key 'role'. Did you mean 'roles'\? Known: roles, ",
+        ),
         ("[database.a]\nexec_order = 'LINEAR'", r"\[database.a\]: exec_order: Input should be 'linear'"),
         ("[database.a]\nbackup_jobs = 0", r"backup_jobs: Input should be greater than 0"),
         ("[database.a]\nbackup_jobs = true", r"backup_jobs: it cannot be true or false"),
