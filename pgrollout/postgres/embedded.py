@@ -119,6 +119,8 @@ class Embedded:
     """Version of the wheel's PostgreSQL, as people write it: ``18.6``."""
     bin: Path
     """PostgreSQL's programs of the same version, readable to this process's account."""
+    kept_in: Path | None = None
+    """Folder of its data; None if it is thrown away after use."""
 
     def conninfo(self, dbname: str = "postgres") -> str:
         """Return the libpq connection string of a database."""
@@ -145,7 +147,7 @@ class Embedded:
             with psycopg.connect(self.conninfo(), autocommit=True) as connection:
                 if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-                    log.info("database created name=%s", name)
+                    log.log(logging.INFO if self.kept_in else logging.DEBUG, "database created name=%s", name)
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
             pass  # somebody else was quicker
         except psycopg.OperationalError as error:
@@ -215,7 +217,7 @@ def server(root: Path, *, start: bool = True) -> Iterator[Embedded]:
         if folder is None and not start:
             raise EmbeddedServerNotRunning(str(root))
         try:
-            yield _embedded(wheel, folder or _start(home, wheel))
+            yield _embedded(wheel, folder or _start(home, wheel), home.folder)
         finally:
             _leave(home, users)
     finally:
@@ -685,8 +687,8 @@ def _rotate(path: Path) -> int:
     return size
 
 
-def _embedded(wheel: Path, folder: str) -> Embedded:
-    return Embedded(folder, PORT, USER, _version(wheel), wheel / "bin")
+def _embedded(wheel: Path, folder: str, kept_in: Path | None = None) -> Embedded:
+    return Embedded(folder, PORT, USER, _version(wheel), wheel / "bin", kept_in)
 
 
 def _version(wheel: Path) -> str:

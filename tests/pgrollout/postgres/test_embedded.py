@@ -334,6 +334,22 @@ def test_a_throwaway_server_is_ones_own(root: Path) -> None:
     assert not (root / ".pgrollout").exists()
 
 
+def test_only_what_stays_is_told(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A database that is made is news; one on a server that is thrown away reads like it, and is not."""
+    caplog.set_level("INFO", "pgrollout")
+
+    with embedded.throwaway() as server:
+        server.database("reader")
+    assert server.kept_in is None
+    assert "database created" not in caplog.text
+
+    with embedded.server(root) as server:
+        server.database("reader")
+        assert server.kept_in is not None
+        assert (server.kept_in / "data" / "PG_VERSION").exists()
+    assert "database created name=reader" in caplog.text
+
+
 def test_a_throwaway_server_ends_with_a_killed_user(root: Path) -> None:
     """After SIGKILL of its user the server ends by itself and removes its folder."""
     script = USE_IT.replace("embedded.server(Path(sys.argv[1]))", "embedded.throwaway()").replace(
