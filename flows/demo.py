@@ -39,7 +39,7 @@ def demo() -> ExitCode:
     try:
         database = settings.load("reader")
         with embedded.server(database.root) as server:
-            click.echo(f"PostgreSQL {server.version}, embedded; its data are below {database.state_path}.")
+            click.echo(f"PostgreSQL {server.version}, embedded; its data are in {server.kept_in}.")
             make_roles()
             code, report = run(MigrateRequest(database="reader", reason="make demo"))
     except PgrolloutError as error:

@@ -68,6 +68,9 @@ def test_demo(checkout: Path, prefect_home: Path) -> None:
     first = said(start("flows.demo", checkout, prefect_home))
 
     assert re.search(r"Migrations  \d\d applied, now at version 2026", first), first
+    data = re.search(r"its data are in (.+)\.$", first, re.MULTILINE)
+    assert data
+    assert (Path(data[1]) / "data" / "PG_VERSION").exists()
     for stage in ("build", "validate", "hash", "backup", "apply", "verify"):
         assert re.search(rf"^  {stage} +done +\d", first, re.MULTILINE), first
     backup, release = re.search(r"^Backup +(\S+)$", first, re.M), re.search(r"^Release +(\S+)", first, re.M)
