@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pgrollout.errors import PgrolloutError
+from pgrollout.files import STATE_NAME, make_folder
 from pgrollout.settings import config_path
 
 
@@ -25,7 +26,7 @@ def project_root() -> Path:
     return path.resolve().parent if path else Path.cwd()
 
 
-PREFECT_HOME = project_root() / ".pgrollout" / "prefect"
+PREFECT_HOME = project_root() / STATE_NAME / "prefect"
 UI = PREFECT_HOME / "ui"
 """File with the address of ``make ui``, while it runs."""
 
@@ -66,5 +67,5 @@ for _key, _value in DEFAULTS.items():
     os.environ.setdefault(_key, _value)
 # Prefect complains, while it is imported, of a home that it cannot make; of a read-only disk it says so itself.
 with suppress(OSError):
-    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+    make_folder(Path(os.environ["PREFECT_HOME"]))
 logging.getLogger("pgrollout").setLevel(logging.INFO)

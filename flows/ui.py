@@ -26,6 +26,7 @@ from flows import UI, project_root, ui_address
 from flows.demo import make_roles
 from pgrollout import settings
 from pgrollout.errors import ConfigurationError, ExitCode, PgrolloutError
+from pgrollout.files import STATE_NAME, make_folder
 from pgrollout.postgres import embedded
 
 POOL = "migrations"
@@ -57,7 +58,7 @@ def serve() -> None:
         click.echo("It runs already: http://{}:{}/v2/deployments".format(*found))
         return
     root = project_root()
-    log = root / ".pgrollout" / "ui.log"
+    log = root / STATE_NAME / "ui.log"
     for needed in (root / settings.CONFIG_NAME, root / DEPLOYMENTS):
         if not needed.is_file():
             raise ConfigurationError("make ui", f"there is no {needed}.", "It says what can be started in the browser.")
@@ -66,7 +67,7 @@ def serve() -> None:
             stack.enter_context(embedded.server(root))
             if "reader" in settings.database_names():
                 make_roles()
-        log.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(log.parent)
         output = stack.enter_context(log.open("w"))
         port = free_port(PORT)
         address = f"http://127.0.0.1:{port}"
@@ -96,7 +97,7 @@ def serve() -> None:
 @contextmanager
 def known_as(address: str) -> Iterator[None]:
     """Let other processes of the project find the server: a second one would lock its database."""
-    UI.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(UI.parent)
     UI.write_text(address)
     try:
         yield
@@ -143,7 +144,7 @@ def server_environment(address: str, port: int, root: Path) -> dict[str, str]:
     environment["PGROLLOUT_CONFIG"] = str(root / settings.CONFIG_NAME)
     environment.pop("PREFECT_API_BLOCKS_REGISTER_ON_START", None)
     environment.pop("PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION", None)
-    environment["PREFECT_HOME"] = str(Path(environment.get("PREFECT_HOME", root / ".pgrollout" / "prefect")).resolve())
+    environment["PREFECT_HOME"] = str(Path(environment.get("PREFECT_HOME", root / STATE_NAME / "prefect")).resolve())
     return environment
 
 

@@ -1,10 +1,29 @@
 """
-Files: written whole or not at all.
+Files: written whole or not at all, in folders that Git leaves alone where they are ours.
 """
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+STATE_NAME = ".pgrollout"
+"""The folder of a project that holds what pgrollout makes there: releases, backups, caches, the embedded server."""
+
+
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """
+    Make the folder and those above it, if they are not there; Git ignores all of a ``.pgrollout`` among them.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    path.mkdir(mode, parents=True, exist_ok=True)
+    state = next((folder for folder in (path, *path.parents) if folder.name == STATE_NAME), None)
+    if state is not None:
+        # It may be there already, or be another user's.
+        with suppress(OSError), (state / ".gitignore").open("x") as ignored:
+            ignored.write("*\n")
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:

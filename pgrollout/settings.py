@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, SecretStr, ValidationError
 
 from pgrollout.errors import ConfigurationError
+from pgrollout.files import STATE_NAME
 from pgrollout.secrets import WORDS, mask_statement
 
 CONFIG_NAME = "pgrollout.toml"
@@ -91,7 +92,7 @@ class Database(BaseModel):
     @property
     def state_path(self) -> Path:
         """``.pgrollout/``: caches, releases, reports; backups by default."""
-        return self.root / ".pgrollout"
+        return self.root / STATE_NAME
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
+from pgrollout.files import make_folder
 from pgrollout.settings import Database
 
 log = logging.getLogger("pgrollout.alert")
@@ -48,7 +49,7 @@ def alert(database: Database, flow_run_id: str, text: str) -> bool:
 
 def _is_first(told: Path) -> bool:
     try:
-        told.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(told.parent)
         told.touch(exist_ok=False)
     except OSError as error:
         if told.is_file():

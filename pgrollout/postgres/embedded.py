@@ -41,6 +41,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pgrollout.errors import ConfigurationError, EmbeddedServerFailed, EmbeddedServerNotRunning, ServerUnavailable
+from pgrollout.files import STATE_NAME, make_folder
 
 log = logging.getLogger(__name__)
 
@@ -268,12 +269,12 @@ def throwaway() -> Iterator[Embedded]:
 
 def _has_record(root: Path) -> bool:
     """Whether a server may run; looks, and makes nothing."""
-    state = root / ".pgrollout" / "postgres"
+    state = root / STATE_NAME / "postgres"
     return (state / "socket").exists() if _account() is None else (state / "root" / "socket").exists()
 
 
 def _home(root: Path) -> _Home:
-    state = root / ".pgrollout" / "postgres"
+    state = root / STATE_NAME / "postgres"
     account = _account()
     if account is None:
         return _Home(state, state, None)
@@ -290,7 +291,7 @@ def _located(state: Path) -> Path:
     location = state / "location"
     try:
         if not location.exists():
-            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(state, 0o700)
             with tempfile.NamedTemporaryFile("w", dir=state) as new:
                 new.write(f"{ROOT_FOLDER / secrets.token_hex(6)}\n")
                 new.flush()
@@ -314,7 +315,7 @@ def _account() -> tuple[int, int] | None:
 
 def _make(home: _Home) -> None:
     try:
-        home.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(home.state, 0o700)
         if home.account is not None:
             _make_root_folder(home.folder.name, home.account)
     except OSError as error:

@@ -32,6 +32,7 @@ from pgrollout.backup_manifest import (
     parse,
 )
 from pgrollout.errors import BackupImpossible
+from pgrollout.files import make_folder
 from pgrollout.postgres import dump, programs
 from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.dump import Frozen, Waiting
@@ -190,7 +191,7 @@ def _partial(path: Path) -> Iterator[tuple[Path, int]]:
     """Give the folder in which the backup is made, and its lock; give it its real name when the block succeeds."""
     partial = path.with_name(path.name + PARTIAL)
     try:
-        partial.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(partial.parent, 0o700)
         _remove_dead(partial.parent)
         partial.mkdir(mode=0o700)
         lock = os.open(partial / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import Field
 
 from pgrollout.errors import ConfigurationError
-from pgrollout.files import write_atomically
+from pgrollout.files import make_folder, write_atomically
 from pgrollout.release import archive
 from pgrollout.stages.reviewed import Reviewed, read_contents, read_reviewed
 from pgrollout.stages.stage import Outcome, Report, Request
@@ -56,7 +56,7 @@ def run(request: BuildRequest) -> BuildReport:
     tar = archive(reviewed.migrations, reviewed.sum_file)
     is_there = (path / "release.tar").is_file() and (path / "release.tar").read_bytes() == tar
     if not request.dry_run and not is_there:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         write_atomically(path / "release.json", release.text().encode())
         write_atomically(path / "release.tar", tar)
     return BuildReport(

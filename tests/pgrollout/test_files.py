@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pgrollout.files import write_atomically
+from pgrollout.files import make_folder, write_atomically
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
@@ -54,3 +54,22 @@ def test_readers_see_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     with path.open("rb") as reader:
         write_atomically(path, b"new")
         assert reader.read() == b"old"
+
+
+def test_git_ignores_what_is_ours(tmp_path: Path) -> None:
+    """The folder of the project's state says so itself, whatever is made in it first; what stands there already stays."""
+    backups = tmp_path / ".pgrollout" / "backups"
+    make_folder(backups, 0o700)
+    assert backups.stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / ".pgrollout" / ".gitignore").read_text() == "*\n"
+
+    (tmp_path / ".pgrollout" / ".gitignore").write_text("backups/\n")
+    make_folder(tmp_path / ".pgrollout" / "alerts")
+    assert (tmp_path / ".pgrollout" / ".gitignore").read_text() == "backups/\n"
+
+
+def test_a_folder_elsewhere_is_just_made(tmp_path: Path) -> None:
+    """Nobody else's folder gets a file of ours."""
+    make_folder(tmp_path / "a" / "b")
+
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["a", "a/b"]

@@ -68,6 +68,7 @@ def test_alert_is_sent(shop: Database, webhook: Webhook, caplog: pytest.LogCaptu
 
     assert webhook.got == [{"text": 'migrate of database shop: "Failed"\nat stage apply'}]
     assert f"run failed flow_run={RUN}\nmigrate of database shop" in caplog.text
+    assert (shop.state_path / ".gitignore").exists()
 
 
 def test_alert_is_sent_once(shop: Database, webhook: Webhook) -> None:

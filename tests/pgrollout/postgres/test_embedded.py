@@ -347,6 +347,7 @@ def test_only_what_stays_is_told(root: Path, caplog: pytest.LogCaptureFixture) -
         server.database("reader")
         assert server.kept_in is not None
         assert (server.kept_in / "data" / "PG_VERSION").exists()
+    assert (root / ".pgrollout" / ".gitignore").exists()
     assert "database created name=reader" in caplog.text
 
 

@@ -54,6 +54,7 @@ def test_backup_is_complete_and_private(any_database: Database, tmp_path: Path) 
     path = Path(report.path)
     manifest = parse((path / "manifest.json").read_text())
     assert path.parent == tmp_path / ".pgrollout" / "backups"
+    assert (tmp_path / ".pgrollout" / ".gitignore").exists()
     assert backup.read_manifest(path) == manifest
     assert sorted(entry.name for entry in path.iterdir()) == ["dump", "manifest.json"]
     assert report.outcome is Outcome.DONE

@@ -84,6 +84,7 @@ def test_repeating_finds_it_done(tmp_path: Path) -> None:
     dry = run(tmp_path, dry_run=True)
     assert not (tmp_path / ".pgrollout").exists()
     first, second = run(tmp_path), run(tmp_path)
+    assert (tmp_path / ".pgrollout" / ".gitignore").exists()
     elsewhere = run(tmp_path, out=tmp_path / "out")
 
     assert (first.outcome, second.outcome) == (Outcome.DONE, Outcome.NOTHING_TO_DO)

@@ -1,0 +1,32 @@
+"""The package of flows: what importing it makes of the environment that Prefect is to find."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def python(code: str, project: Path, **environment: str) -> str:
+    """Run code in a process that knows neither a home nor a Prefect; return what it printed."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_") and key != "HOME"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project,
+        env=kept | {"PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_home_is_in_the_project(tmp_path: Path) -> None:
+    """Prefect keeps its files below the project, where Git does not see them."""
+    told = python("import flows, os; print(os.environ['PREFECT_HOME'])", tmp_path)
+
+    assert told == f"{tmp_path}/.pgrollout/prefect\n"
+    assert (tmp_path / ".pgrollout" / "prefect").is_dir()
+    assert (tmp_path / ".pgrollout" / ".gitignore").read_text() == "*\n"
