@@ -65,6 +65,11 @@ if "PREFECT_API_URL" not in os.environ and "PREFECT_HOME" not in os.environ and 
     DEFAULTS["PREFECT_UI_URL"] = "http://{}:{}/v2".format(*_found)
 for _key, _value in DEFAULTS.items():
     os.environ.setdefault(_key, _value)
+try:
+    Path.home()
+except RuntimeError:
+    # A user id that the machine does not know, as in a container: Prefect must find a home to be imported.
+    os.environ["HOME"] = os.environ["PREFECT_HOME"]
 # Prefect complains, while it is imported, of a home that it cannot make; of a read-only disk it says so itself.
 with suppress(OSError):
     make_folder(Path(os.environ["PREFECT_HOME"]))

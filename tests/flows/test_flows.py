@@ -30,3 +30,12 @@ def test_home_is_in_the_project(tmp_path: Path) -> None:
     assert told == f"{tmp_path}/.pgrollout/prefect\n"
     assert (tmp_path / ".pgrollout" / "prefect").is_dir()
     assert (tmp_path / ".pgrollout" / ".gitignore").read_text() == "*\n"
+
+
+def test_user_whom_nobody_knows(tmp_path: Path) -> None:
+    """Prefect can be imported by a user id that has no home: there is one in the project."""
+    nobody = "import pwd\ndef unknown(uid): raise KeyError(uid)\npwd.getpwuid = unknown\n"
+
+    told = python(f"{nobody}import flows.migrate, pathlib; print(pathlib.Path.home())", tmp_path)
+
+    assert told == f"{tmp_path}/.pgrollout/prefect\n"
