@@ -46,6 +46,7 @@ DEFAULTS = {
     # A new database takes 20 s on a busy machine, Prefect's own limit.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
+    "DO_NOT_TRACK": "1",  # the same for the client, which else announces that it collects
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
     "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "0",
     # One event for each transaction, the default, loses the task runs of a flow that ends at once.

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 def python(code: str, project: Path, **environment: str) -> str:
     """Run code in a process that knows neither a home nor a Prefect; return what it printed."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_") and key != "HOME"}
+    unset = ("PREFECT_", "HOME", "DO_NOT_TRACK", "CI", "GITHUB_ACTIONS")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(unset)}
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=project,
@@ -39,3 +40,11 @@ def test_user_whom_nobody_knows(tmp_path: Path) -> None:
     told = python(f"{nobody}import flows.migrate, pathlib; print(pathlib.Path.home())", tmp_path)
 
     assert told == f"{tmp_path}/.pgrollout/prefect\n"
+
+
+def test_nothing_is_collected(tmp_path: Path) -> None:
+    """Prefect's client neither sends statistics nor says that it would; who wants to can say so."""
+    code = "import flows; from prefect.analytics import is_telemetry_enabled; print(is_telemetry_enabled())"
+
+    assert python(code, tmp_path) == "False\n"
+    assert python(code, tmp_path, DO_NOT_TRACK="0") == "True\n"
