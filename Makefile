@@ -6,9 +6,11 @@ BIN := .venv/bin
 
 .venv/installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv on PATH; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@echo "Setting up .venv (once; about a minute) …"
+	@echo "Setting up .venv, once …"
 	@"$(PYTHON)" -m venv .venv
+	@echo "Installing the packages of requirements.lock: one or two minutes …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@echo "Installing pgrollout itself: seconds …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch .venv/installed
 
