@@ -31,7 +31,7 @@ from pgrollout.postgres import embedded
 from pgrollout.settings import Database
 from tasks.alert import alert
 
-_TOLD_AT_THE_END = ("prefect.flow_runs", "prefect.task_runs", "pgrollout.alert")
+_TOLD_AT_THE_END = ("prefect.flow_runs", "prefect.task_runs", "pgrollout.flow", "pgrollout.alert")
 
 
 def run(flow: Callable[[], object], database: Database) -> tuple[ExitCode, RunReport | None]:

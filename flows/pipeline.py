@@ -53,6 +53,8 @@ class Stages:
         except BaseException as error:
             text, code = _ending(error)
             self._report.failed(task.name, text, round((time.monotonic() - started) * 1000), code)
+            # For the run page, whose log has little else than tracebacks; a terminal shows it at the end.
+            log.error("stage failed stage=%s\n%s", task.name, text)
             raise
         self._report.ended(task.name, ended)
         log.info(

@@ -147,6 +147,15 @@ def test_retry_goes_on_where_waiting_has_cured(
     assert project.versions() == ["1", "2"]
 
 
+def test_log_of_the_run_names_stage_and_error(failed: FlowRun) -> None:
+    """Whoever opens the run's page reads what went wrong without reading a traceback."""
+    eventually(lambda: "Finished in state Failed('Flow" in logged(failed.id), "the end of the run's log")
+
+    before, _, _ = logged(failed.id).partition("Traceback")
+
+    assert "stage failed stage=apply\n3_fail.sql:2:1: division by zero" in before
+
+
 @pytest.mark.parametrize("fault", ["no statement", "no server", "nothing"])
 def test_password_is_not_kept(
     fault: str,
