@@ -31,6 +31,8 @@ from pgrollout.postgres import embedded
 from pgrollout.settings import Database
 from tasks.alert import alert
 
+log = logging.getLogger("pgrollout.flow")
+
 _TOLD_AT_THE_END = ("prefect.flow_runs", "prefect.task_runs", "pgrollout.flow", "pgrollout.alert")
 
 
@@ -45,7 +47,7 @@ def run(flow: Callable[[], object], database: Database) -> tuple[ExitCode, RunRe
     LATEST.clear()
     if url := os.environ.get("PREFECT_API_URL"):
         source = "make ui" if "PREFECT_API_URL" in DEFAULTS else "PREFECT_API_URL"
-        click.echo(f"The run is recorded by the Prefect server at {settings.masked(url)} ({source}).", err=True)
+        log.info('run recorded server="%s" source="%s"', settings.masked(url), source)
     with ExitStack() as stack:
         stack.enter_context(_sigterm_interrupts())
         stack.enter_context(_terminal())
@@ -168,7 +170,8 @@ def _terminal() -> Iterator[None]:
     finally:
         for handler, formatter in zip(consoles, formatters, strict=True):
             handler.removeFilter(_is_news)
-            handler.setFormatter(formatter)
+            if not as_json:  # else it stays: Prefect stops its server at the end of the process, and says so
+                handler.setFormatter(formatter)
         (logger.handlers[:], logger.propagate), progress.display = before, display
 
 

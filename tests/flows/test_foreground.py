@@ -1,5 +1,6 @@
 """A flow in the foreground: how its process ends when Prefect is in the way, or somebody presses Ctrl-C."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +20,7 @@ from flows.report import STAGES, RunReport
 from pgrollout.errors import ExitCode
 from pgrollout.settings import Database
 from pgrollout.stages.stage import Report
+from tests.flows.conftest import PrefectServer
 from tests.project import Project, backend_in, lock_holder, observed
 
 GONE = httpx.ConnectError("All connection attempts failed")
@@ -84,6 +87,35 @@ def test_mistake_of_ours_is_a_failure(shop: Database, capsys: pytest.CaptureFixt
 
     assert code is ExitCode.FAILED
     assert capsys.readouterr().err.startswith("Error: ValueError: no such thing")
+
+
+def log_of_a_run(project: Project, **environment: str) -> list[dict[str, Any]]:
+    """Run the flow in a process of its own, off a terminal; return its log."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.migrate"],
+        cwd=project.root,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == ExitCode.DONE, done.stderr
+    return [json.loads(line) for line in done.stderr.splitlines()]
+
+
+def test_log_is_json_to_its_end(project: Project, prefect_home: Path) -> None:
+    """Off a terminal every line on stderr is an object, what Prefect says of its temporary server included."""
+    lines = log_of_a_run(project, PREFECT_HOME=str(prefect_home), PREFECT_API_DATABASE_MIGRATE_ON_START="0")
+
+    assert lines[0]["event"].startswith("Starting temporary server")
+    assert lines[-1]["event"].startswith("Stopping temporary server")
+
+
+def test_log_says_who_records_the_run(project: Project, prefect_server: PrefectServer) -> None:
+    """Where a server is named, the first line tells which, in the same form."""
+    first, *_ = log_of_a_run(project, PREFECT_API_URL=prefect_server.url)
+
+    assert (first["event"], first["server"], first["source"]) == ("run recorded", prefect_server.url, "PREFECT_API_URL")
 
 
 def test_ctrl_c_spares_the_temporary_server(project: Project, prefect_home: Path) -> None:
