@@ -54,7 +54,8 @@ def run(flow: Callable[[], object], database: Database) -> tuple[ExitCode, RunRe
         if settings.target(database).kind == "embedded":
             stack.enter_context(embedded.server(database.root))
         try:
-            _start_temporary_server()
+            with progress.reporting("starting Prefect's temporary server"):
+                _start_temporary_server()
             flow()
         except (KeyboardInterrupt, TerminationSignal):
             click.echo("Interrupted. What was committed stays; the next run continues from there.", err=True)
