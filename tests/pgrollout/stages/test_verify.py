@@ -1,19 +1,317 @@
-"""Stage verify, on real servers."""
+"""Stage verify: what counts as a difference, what is only a note, and that it reads only."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from pgrollout.errors import AppliedFileEdited, ExitCode, ReleaseChanged, StatementFailed, VerifyDiffers
+from pgrollout.settings import Shadow
+from pgrollout.stages import verify
+from pgrollout.stages.by_hand import set_current
 from pgrollout.stages.verify import VerifyReport, VerifyRequest, examine
-from tests.project import Project
+from tests.project import Project, backend_in, observed
 from tests.servers import Database
+
+NONE = "-- atlas:txmode none\n\n"
+NO_SHADOW = {"shadow": Shadow(server="none")}
 
 
 @pytest.fixture
 def project(tmp_path: Path, database: Database) -> Project:
-    """A project on PostgreSQL 18."""
-    return Project(tmp_path, database)
+    """A project whose two files were applied."""
+    project = Project(tmp_path, database)
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\n", "2_b.sql": "CREATE TABLE b (id int);\n"})
+    project.apply()
+    return project
+
+
+def request(project: Project, settings: dict[str, Any] | None = None, **values: Any) -> VerifyRequest:
+    """Return the request; the shadow database is made on the server of the tests."""
+    shadow = {"shadow": Shadow(server="url", url=SecretStr(project.database.url))}
+    return VerifyRequest(database=project.settings(**(shadow | (settings or {}))), **values)
+
+
+def look(project: Project, settings: dict[str, Any] | None = None, **values: Any) -> VerifyReport:
+    """Return what verify finds; show that it wrote nothing."""
+    before = project.dump()
+    report = verify.examine(request(project, settings, **values))
+    assert project.dump() == before
+    return report
+
+
+def fails(project: Project, **values: Any) -> tuple[str, ...]:
+    """Show that the stage ends with 1, saying what the report says; return the differences."""
+    report = look(project, **values)
+    with pytest.raises(VerifyDiffers) as caught:
+        verify.run(request(project, **values))
+    assert caught.value.code is ExitCode.FAILED
+    assert caught.value.differences == report.differences
+    assert all(difference in str(caught.value) for difference in report.differences)
+    return report.differences
+
+
+def test_nothing_differs(project: Project) -> None:
+    """The objects are counted, the revisions compared; the stage ends well and says at which version."""
+    report = verify.run(request(project))
+
+    assert (report.differences, report.notes, report.compared) == ((), (), True)
+    assert (report.current, report.revisions) == ("2", 2)
+    assert report.objects >= 2
+    assert report.summary == f"{report.objects} objects are as the directory makes them, at version 2"
+
+
+def test_before_the_first_migration(tmp_path: Path, database: Database) -> None:
+    """Without a history nothing is compared: what is pending is all that there is to say."""
+    project = Project(tmp_path, database)
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
+
+    assert fails(project) == ("1_a.sql: pending",)
+    report = look(project, allow_pending=True)
+    assert (report.differences, report.compared, report.summary) == ((), False, "no migration applied yet")
+
+
+# The schema.
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ("CREATE VIEW v AS SELECT 1 AS one", "VIEW public.v: not made by the directory"),
+        ("DROP TABLE b", "TABLE public.b: missing"),
+        ("ALTER TABLE b ADD x text", "TABLE public.b: not as the directory makes it"),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "FUNCTION public.f(): not made by the directory",
+        ),
+    ],
+    ids=["view", "gone", "column", "function"],
+)
+def test_what_somebody_changed_by_hand_is_named(project: Project, change: str, difference: str) -> None:
+    """Object by object: unexpected, missing, or different."""
+    project.database.execute(change)
+
+    (found,) = fails(project)
+
+    assert found.startswith(difference)
+
+
+def test_invalid_index(project: Project) -> None:
+    """An index that the server does not use is a difference, though the directory makes one of that name."""
+    project.write({"3_c.sql": f"{NONE}CREATE UNIQUE INDEX CONCURRENTLY a_idx ON a (id);\n"})
+    project.apply()
+    assert look(project).differences == ()
+    project.database.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'a_idx'::regclass")
+
+    assert "INDEX public.a_idx: invalid" in fails(project)
+    assert look(project, NO_SHADOW).differences == ("INDEX public.a_idx: invalid",)
+
+
+CHECK = "ALTER TABLE a ADD CONSTRAINT positive CHECK (id > 0) NOT VALID"
+
+
+def test_constraint_that_is_not_valid_and_meant(project: Project) -> None:
+    """NOT VALID is no difference where the directory says so."""
+    project.write({"3_c.sql": f"{CHECK};\n"})
+    project.apply()
+
+    report = look(project)
+
+    assert (report.differences, report.notes, report.compared) == ((), (), True)
+
+
+def test_constraint_that_is_not_valid_and_not_meant(project: Project) -> None:
+    """NOT VALID is a difference of its own where the directory says nothing of it."""
+    project.write({"3_c.sql": f"{CHECK};\nALTER TABLE a VALIDATE CONSTRAINT positive;\n"})
+    project.apply()
+    project.database.execute(f"ALTER TABLE a DROP CONSTRAINT positive; {CHECK}")
+
+    found = fails(project)
+
+    assert "CONSTRAINT public.a: positive: NOT VALID, and the directory does not say so" in found
+
+
+def test_whether_a_constraint_is_meant_was_not_compared(project: Project) -> None:
+    """Without a shadow nobody can say, so it is a note, and so is the missing comparison."""
+    project.database.execute(CHECK)
+
+    report = look(project, NO_SHADOW)
+
+    assert report.differences == ()
+    assert report.notes == (
+        'the schema was not compared: the configuration says shadow.server = "none"',
+        "CONSTRAINT public.a: positive: NOT VALID; whether that is meant was not compared",
+    )
+    assert (report.compared, report.objects) == (False, 0)
+    assert report.summary == "history complete at version 2; schema not compared"
+
+
+def test_what_the_shadow_cannot_run(project: Project) -> None:
+    """A file that the shadow's server cannot run ends the comparison, not the stage: noted with its place."""
+    project.write({"3_c.sql": "CREATE EXTENSION no_such_extension;\n"})
+    set_current(project.settings(), "3", "made elsewhere")
+
+    report = look(project)
+
+    assert (report.differences, report.compared) == ((), False)
+    (note,) = report.notes
+    assert note.startswith("the schema was not compared: the shadow's server cannot run 3_c.sql:1:1: ")
+
+
+# The history.
+
+
+def test_pending(project: Project) -> None:
+    """What is pending makes the history incomplete, unless that is allowed: then it is noted."""
+    project.write({"3_c.sql": "CREATE TABLE c (id int);\n", "4_d.sql": "SELECT 1;\n"})
+
+    assert fails(project) == ("3_c.sql: pending", "4_d.sql: pending")
+
+    report = verify.run(request(project, allow_pending=True))
+    assert (report.differences, report.notes) == ((), ("3_c.sql: pending", "4_d.sql: pending"))
+    assert report.compared
+
+
+def test_partial_row(project: Project) -> None:
+    """A migration that stopped half-way is a difference by its count, pending allowed or not."""
+    project.write({"3_c.sql": f"{NONE}SELECT 1;\nSELECT 2;\nSELECT 1/0;\n"})
+    with pytest.raises(StatementFailed):
+        project.apply()
+
+    assert fails(project) == ("version 3: only 2 of 3 statements have run",)
+    assert fails(project, allow_pending=True) == ("version 3: only 2 of 3 statements have run",)
+
+
+def test_open_intent(project: Project) -> None:
+    """A statement whose end nobody saw is a difference, with its number."""
+    project.write({"3_c.sql": f"{NONE}VACUUM a;\nSELECT 1;\n"})
+    with project.database.connect(autocommit=False) as blocker:
+        blocker.execute("LOCK TABLE a IN SHARE UPDATE EXCLUSIVE MODE")
+        with observed(project.start("apply")) as process:
+            pid = backend_in(project.database, "VACUUM a", alone=True)
+            project.database.execute("SELECT pg_terminate_backend(%s)", pid)
+            process.communicate(timeout=60)
+
+    assert "version 3: nobody saw the end of statement 1" in fails(project)
+
+
+def test_file_out_of_order(project: Project) -> None:
+    """Where the order is wrong the error is a difference like others, and those are found as well."""
+    project.write({"1a_late.sql": "SELECT 1;\n"})
+    project.database.execute("CREATE TABLE x (id int)")
+
+    wrong, unexpected = fails(project)
+
+    assert "1a_late.sql" in wrong
+    assert unexpected == "TABLE public.x: not made by the directory"
+    assert look(project, {"exec_order": "linear-skip"}).differences == (unexpected,)
+
+
+def test_file_of_a_partial_row_is_gone(project: Project) -> None:
+    """Nobody can finish the migration: a difference beside the count."""
+    project.write({"3_c.sql": f"{NONE}SELECT 1;\nSELECT 1/0;\n"})
+    with pytest.raises(StatementFailed):
+        project.apply()
+    project.remove("3_c.sql")
+
+    count, gone = fails(project)
+
+    assert count == "version 3: only 1 of 2 statements have run"
+    assert "3_c.sql" in gone
+
+
+def test_edited_file_ends_the_stage(project: Project) -> None:
+    """A file that is not what ran can be replayed no more: exit code 4 instead of a comparison with something else."""
+    project.write({"1_a.sql": "CREATE TABLE a (id bigint);\n"})
+
+    with pytest.raises(AppliedFileEdited) as caught:
+        verify.run(request(project))
+
+    assert caught.value.code is ExitCode.MISMATCH
+
+
+def test_another_release_is_refused(project: Project) -> None:
+    """The directory that is compared is the one that was reviewed."""
+    reviewed = look(project).release
+    assert look(project, release=reviewed).release == reviewed
+    project.write({"3_c.sql": "SELECT 1;\n"})
+
+    with pytest.raises(ReleaseChanged):
+        verify.run(request(project, release=reviewed))
+
+
+# What is replayed.
+
+FAILS = "SELECT nobody_can_run_this();\n"
+
+
+def test_history_that_began_at_a_checkpoint(tmp_path: Path, database: Database) -> None:
+    """Files before the checkpoint never ran, and are not replayed either."""
+    project = Project(tmp_path, database)
+    project.write(
+        {
+            "1_old.sql": FAILS,
+            "2_all.sql": "-- atlas:checkpoint\n\nCREATE TABLE a (id int);\n",
+            "3_b.sql": "CREATE TABLE b (id int);\n",
+        }
+    )
+    project.apply()
+    assert project.versions() == ["2", "3"]
+
+    report = look(project)
+
+    assert (report.differences, report.compared, report.current) == ((), True, "3")
+
+
+def test_history_that_began_with_a_baseline(tmp_path: Path, database: Database) -> None:
+    """The database had what the ordinary files before it make, so those are replayed; a checkpoint among them is not."""
+    project = Project(tmp_path, database)
+    database.execute("CREATE TABLE a (id int); CREATE TABLE b (id int)")
+    project.write(
+        {
+            "1_a.sql": "CREATE TABLE a (id int);\n",
+            "1a_all.sql": f"-- atlas:checkpoint\n\n{FAILS}",
+            "2_b.sql": "CREATE TABLE b (id int);\n",
+            "3_c.sql": "CREATE TABLE c (id int);\n",
+        }
+    )
+    project.apply(baseline="2")
+    assert project.versions() == ["2", "3"]
+
+    report = look(project)
+    assert (report.differences, report.compared) == ((), True)
+
+    database.execute("DROP TABLE a")
+    assert fails(project) == ("TABLE public.a: missing; the directory makes it",)
+
+
+def test_files_left_out_are_not_replayed(project: Project) -> None:
+    """What has no row behind the first one did not run here."""
+    project.write({"1a_late.sql": FAILS, "3_c.sql": "CREATE TABLE c (id int);\n"})
+    settings = {"exec_order": "linear-skip"}
+    project.apply(project.settings(**settings))
+
+    assert look(project, settings).differences == ()
+
+
+# The command.
+
+
+def test_command(project: Project) -> None:
+    """The command ends with 0 or 1, and says each difference and note on a line."""
+    shadow = {"PGROLLOUT_SHADOW_URL": project.database.url}
+    project.write({"3_c.sql": "SELECT 1;\n"})
+
+    fine = project.run("verify", "--allow-pending", **shadow)
+    wrong = project.run("verify", **shadow)
+
+    assert (fine.returncode, wrong.returncode) == (0, 1), fine.stderr
+    assert fine.stdout.splitlines()[0] == "note: 3_c.sql: pending"
+    assert wrong.stdout.splitlines() == ["differs: 3_c.sql: pending", "1 difference at version 2."]
+
+
+# The scope.
 
 
 def verified(project: Project, **values: Any) -> VerifyReport:
