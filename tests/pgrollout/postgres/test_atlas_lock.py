@@ -10,7 +10,7 @@ from pgrollout.postgres import atlas_lock
 from pgrollout.postgres.atlas_lock import LOCK_KEY, acquire, fnv1_32, held, holder
 from pgrollout.postgres.connection import Connection, connect
 from tests.project import eventually, lock_holder
-from tests.servers import Database
+from tests.servers import Database, fresh_database
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,23 @@ def test_another_database_is_another_lock(database: Database, tmp_path: Path) ->
         other.execute("SELECT pg_advisory_lock(%s::bigint)", [LOCK_KEY])
 
         acquire(connection, wait_ms=0)
+
+
+def test_holder_elsewhere_is_not_named(any_database: Database, tmp_path: Path) -> None:
+    """Of two databases of one server, both locked, only this one's holder is in the way."""
+    with (
+        fresh_database(any_database.server) as elsewhere,
+        lock_holder(elsewhere, LOCK_KEY, application_name="elsewhere"),
+        connect(any_database.settings(tmp_path), application_name="pgrollout/test") as connection,
+    ):
+        assert holder(connection) == "it was freed just now"
+        with (
+            lock_holder(any_database, LOCK_KEY, application_name="here"),
+            pytest.raises(LockNotAcquired, match=r"here \(pid") as caught,
+        ):
+            acquire(connection, wait_ms=0)
+
+    assert "elsewhere" not in str(caught.value)
 
 
 def test_waiting_is_told(

@@ -155,6 +155,28 @@ def test_open_intents_of_one_history(any_database: Database, connection: Connect
     assert len(ledger.read(connection, "pgrollout", "other").open_intents) == 1
 
 
+@pytest.mark.parametrize(("version", "position"), [("7", 3), ("8", 2)], ids=["position", "version"])
+def test_another_intent_stays_open(any_database: Database, connection: Connection, version: str, position: int) -> None:
+    """The end of a statement's intent is no other's: not of another statement of the file, nor of another file's."""
+    open_ledger(any_database)
+    run = make_run(1)
+    do(
+        any_database,
+        *(
+            ledger.step_sql(
+                "pgrollout", run, version=each, position=number, kind="alone", statement="VACUUM", hash="abc",
+                backend=(1, "2026-11-23 10:00:00+00"), is_intent=True,
+            )
+            for each, number in (("7", 2), (version, position))
+        ),
+    )  # fmt: skip
+
+    do(any_database, ledger.end_intent_sql("pgrollout", run, "7", 2, "done"))
+
+    (intent,) = ledger.read(connection, "pgrollout", "h").open_intents
+    assert (intent.version, intent.position) == (version, position)
+
+
 def test_a_killed_run_is_not_open_for_ever(any_database: Database) -> None:
     """The next one that has the lock ends it: it was lost."""
     open_ledger(any_database)
