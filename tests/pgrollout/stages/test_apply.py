@@ -26,6 +26,7 @@ from pgrollout.errors import (
     UnresolvedIntent,
 )
 from pgrollout.postgres.atlas_lock import LOCK_KEY
+from pgrollout.stages.apply import TakenBackup
 from pgrollout.stages.stage import Outcome
 from tests.project import Project, Relay, backend_in, eventually, is_gone, lock_holder, observed, waiting_for_the_lock
 from tests.servers import Database
@@ -257,6 +258,62 @@ def test_checkpoint(project: Project) -> None:
     project.apply()
     assert project.versions() == ["3", "4"]
     assert project.apply().outcome is Outcome.NOTHING_TO_DO
+
+
+# What the ledger keeps of a run.
+
+
+def test_failed_run_is_recorded_with_its_error(project: Project) -> None:
+    """Where there is a ledger, a run whose very first file fails is in it, as failed, with the error's sentence."""
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
+    project.apply()
+    project.write({"2_b.sql": "SELECT nope FROM a;\n"})
+
+    with pytest.raises(StatementFailed) as caught:
+        project.apply(reason="the second")
+
+    first, second = project.database.execute(
+        "SELECT outcome, error, reason, ended_at IS NOT NULL FROM pgrollout.run ORDER BY token"
+    )
+    assert first == ("done", None, "", True)
+    assert second == ("failed", str(caught.value), "the second", True)
+    assert "2_b.sql:1:8: " in str(caught.value)
+    assert project.versions() == ["1"]
+
+
+BACKUP = TakenBackup(
+    place="/backups/it's", size_bytes=5, digest="sha256:0", server_position="0/1", taken_at="2026-11-23T10:00:00Z"
+)
+
+
+@pytest.mark.parametrize("mode", ["", NONE], ids=["file", "none"])
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+def test_backup_is_recorded_with_the_run(project: Project, mode: str, is_first: bool) -> None:
+    """The backup that was taken for a run is kept once, whichever way its files run, and whether there is a ledger."""
+    if not is_first:
+        project.write({"1_a.sql": "SELECT 1;\n"})
+        project.apply()
+    project.write({"2_b.sql": f"{mode}SELECT 1;\n", "3_c.sql": f"{mode}SELECT 1;\n"})
+
+    report = project.apply(backup=BACKUP)
+
+    assert project.database.execute(
+        "SELECT run, place, size_bytes, digest, server_position, to_char(taken_at, 'YYYY-MM-DD HH24'), tried "
+        "FROM pgrollout.backup"
+    ) == [(report.run_id, "/backups/it's", 5, "sha256:0", "0/1", "2026-11-23 10", False)]
+
+
+@pytest.mark.parametrize(("mode", "places"), [("", []), (NONE, [("/backups/it's",)])], ids=["file", "none"])
+def test_backup_of_a_run_that_failed(project: Project, mode: str, places: list[tuple[str]]) -> None:
+    """The backup is recorded with the first row, so it is there exactly if the file left one."""
+    project.write({"1_a.sql": "SELECT 1;\n"})
+    project.apply()
+    project.write({"2_b.sql": f"{mode}SELECT 1;\nSELECT 1/0;\n"})
+
+    with pytest.raises(StatementFailed):
+        project.apply(backup=BACKUP)
+
+    assert project.database.execute("SELECT place FROM pgrollout.backup") == places
 
 
 # Who runs.

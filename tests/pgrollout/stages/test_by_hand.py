@@ -139,6 +139,22 @@ def test_resolve_as_run_again(interrupted: Project) -> None:
     assert [(file.version, file.statements) for file in report.applied] == [("4", 2)]
 
 
+@pytest.mark.parametrize(("took_effect", "outcome"), [(True, "resolved: done"), (False, "resolved: run again")])
+def test_resolve_is_kept(interrupted: Project, took_effect: bool, outcome: str) -> None:
+    """The intent has an end, and a step of its own says who settled it, how and why, in a run of its own."""
+    why = "it's in the log"
+
+    resolve(interrupted.settings(), "4", 2, took_effect=took_effect, reason=why)
+
+    assert interrupted.database.execute(
+        "SELECT s.kind, s.outcome, s.reason, s.statement, s.ended_at IS NOT NULL, r.outcome, r.reason "
+        "FROM pgrollout.step s JOIN pgrollout.run r ON r.id = s.run WHERE s.version = '4' AND s.position = 2 ORDER BY s.id"
+    ) == [
+        ("alone", outcome, why, "VACUUM b;", True, "lost", ""),
+        ("resolve", "done", why, outcome, True, "done", why),
+    ]
+
+
 def test_resolve_something_nobody_asks_for(interrupted: Project) -> None:
     """Only an open intent can be resolved; the error lists those that are."""
     with pytest.raises(NoOpenIntent, match="4 statement 2"):
