@@ -1,10 +1,16 @@
 """Writing: what a migration leaves in the history, where its errors are, and what it does not leave in the session."""
 
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from psycopg.pq import TransactionStatus
 
+from pgrollout.content import read_content
 from pgrollout.directory import read_directory
 from pgrollout.errors import (
     ExitCode,
@@ -15,8 +21,13 @@ from pgrollout.errors import (
     UnreadableFile,
     UnresolvedIntent,
 )
+from pgrollout.postgres import atlas_lock
+from pgrollout.postgres.connection import Connection, connect
+from pgrollout.postgres.ledger import Run
+from pgrollout.postgres.state import read_session, read_state
+from pgrollout.postgres.writer import Writer
 from pgrollout.sum_file import sum_of
-from tests.project import Project
+from tests.project import Project, eventually, lock_holder, observed
 from tests.servers import Database
 
 NONE = "-- atlas:txmode none\n\n"
@@ -797,3 +808,247 @@ def test_code_that_commits_and_fails_is_a_question(any_project: Project) -> None
 
     assert any_project.database.execute("SELECT id FROM a") == [(1,)]
     assert any_project.rows()[1][3:6] == (0, 1, "stop")
+
+
+# What a row says of times and hashes.
+
+ROW = (
+    "SELECT execution_time, partial_hashes::text FROM atlas_schema_revisions.atlas_schema_revisions WHERE version = '1'"
+)
+
+
+@pytest.mark.parametrize("mode", ["", NONE], ids=["file", "none"])
+def test_execution_time_is_in_nanoseconds(project: Project, mode: str) -> None:
+    """What the last statement, or a wrapped file, took, in Atlas's unit."""
+    project.write({"1_a.sql": f"{mode}SELECT pg_sleep(0.2);\n"})
+
+    started = time.monotonic_ns()
+    project.apply()
+    most = time.monotonic_ns() - started
+
+    ((taken, _),) = project.database.execute(ROW)
+    assert 2e8 <= taken <= most
+
+
+def test_execution_time_waits_for_the_end(project: Project) -> None:
+    """It is 0 while the file is under way, the failed statement's time after that, kept on resume, and new at the end."""
+    look = "SELECT applied, execution_time FROM atlas_schema_revisions.atlas_schema_revisions;\n"
+    before = f"{NONE}SELECT pg_sleep(0.01);\nCREATE TABLE first AS {look}"
+    project.write({"1_a.sql": f"{before}DO $$ BEGIN PERFORM pg_sleep(0.2); RAISE 'no'; END $$;\n"})
+    started = time.monotonic_ns()
+    with pytest.raises(StatementFailed):
+        project.apply()
+    most = time.monotonic_ns() - started
+    ((failed, _),) = project.database.execute(ROW)
+
+    project.write({"1_a.sql": f"{before}SELECT 1;\nCREATE TABLE second AS {look}SELECT 2;\n"})
+    project.apply()
+
+    assert project.database.execute("TABLE first") == [(1, 0)]
+    assert 2e8 <= failed <= most
+    assert project.database.execute("TABLE second") == [(3, failed)]
+    ((ended, _),) = project.database.execute(ROW)
+    assert ended > 0
+    assert ended != failed
+
+
+def test_partial_hashes_before_the_first_statement(project: Project) -> None:
+    """With nothing done there are no hashes: JSON null, neither an empty list nor NULL."""
+    project.write({"1_a.sql": f"{NONE}SELECT 1/0;\n"})
+
+    with pytest.raises(StatementFailed):
+        project.apply()
+
+    assert project.database.execute(ROW)[0][1] == "null"
+
+
+# What the database, or a file, says of the session.
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("transaction", "ALTER ROLE {role} PASSWORD 'hunter2';\n"),
+        ("statement", f"{NONE}ALTER ROLE {{role}} PASSWORD 'hunter2';\n"),
+        ("block", f"{NONE}BEGIN;\nALTER ROLE {{role}} PASSWORD 'hunter2';\nCOMMIT;\n"),
+        ("alone", f"{NONE}DO $$ BEGIN COMMIT; EXECUTE 'ALTER ROLE {{role}} PASSWORD ''hunter2'''; END $$;\n"),
+    ],
+)
+def test_password_that_was_set_is_kept_nowhere(project: Project, kind: str, text: str) -> None:
+    """The statement runs as it is; neither its step, be it an intent, nor anything else of ours has the password."""
+    role = project.database.make_role("login")
+    project.write({"1_a.sql": text.format(role=role)})
+
+    project.apply()
+
+    assert project.database.execute("SELECT rolpassword IS NULL FROM pg_authid WHERE rolname = %s", role) == [(False,)]
+    assert project.database.execute("SELECT kind, outcome FROM pgrollout.step") == [(kind, "done")]
+    assert "hunter2" not in project.dump().partition("1_a.sql: ")[0]
+
+
+def test_database_with_cautious_defaults(any_project: Project) -> None:
+    """Read-only and serializable transactions by default: ours say what they need, in both modes."""
+    name = any_project.database.name
+    any_project.database.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    any_project.database.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    level = "DO $$ BEGIN ASSERT current_setting('transaction_isolation') = 'read committed'; END $$;\n"
+    any_project.write(
+        {
+            "1_a.sql": f"CREATE TABLE a (id int);\n{level}",
+            "2_b.sql": f"{NONE}INSERT INTO a VALUES (1);\n{level}SELECT 1/0;\n",
+        }
+    )
+    with pytest.raises(StatementFailed, match="division by zero"):
+        any_project.apply()
+    any_project.write(
+        {"2_b.sql": f"{NONE}INSERT INTO a VALUES (1);\n{level}", "3_c.sql": "INSERT INTO a VALUES (2);\n"}
+    )
+
+    any_project.apply()
+
+    assert [row[:5] for row in any_project.rows()] == [("1", "a", 2, 2, 2), ("2", "b", 2, 2, 2), ("3", "c", 2, 1, 1)]
+
+
+@pytest.mark.parametrize("with_role", [False, True], ids=["login", "role"])
+@pytest.mark.parametrize("mode", ["", NONE], ids=["file", "none"])
+def test_session_authorization_of_a_file(project: Project, mode: str, with_role: bool) -> None:
+    """What a file makes belongs to whom it says; history and ledger to the role of the run, which writes the rows."""
+    database = project.database
+    other = database.make_role("other", "NOLOGIN")
+    owner = database.make_role("owner", "NOLOGIN") if with_role else "postgres"
+    database.execute(
+        f'GRANT CREATE ON SCHEMA public TO "{other}"; GRANT CREATE ON DATABASE {database.name} TO "{owner}"'
+    )
+    settings = project.settings(role=owner if with_role else None)
+    project.write({"1_a.sql": "SELECT 1;\n"})
+    project.apply(settings)
+    for table in ("atlas_schema_revisions.atlas_schema_revisions", "pgrollout.step"):
+        database.execute(f"ALTER TABLE {table} ADD written_by text NOT NULL DEFAULT current_user")
+    project.write({"2_b.sql": f'{mode}SET SESSION AUTHORIZATION "{other}";\nCREATE TABLE a (id int);\n'})
+
+    project.apply(settings)
+
+    rows = "SELECT applied, total, written_by FROM atlas_schema_revisions.atlas_schema_revisions WHERE version = '2'"
+    assert database.execute(rows) == [(2, 2, owner)]
+    steps = [("transaction", "done", owner)] if not mode else [("statement", "done", owner)] * 2
+    assert database.execute("SELECT kind, outcome, written_by FROM pgrollout.step WHERE version = '2'") == steps
+    found = database.execute(
+        "SELECT relnamespace::regnamespace::text, array_agg(DISTINCT pg_get_userbyid(relowner)::text) FROM pg_class "
+        "WHERE relkind = 'r' AND oid >= 16384 GROUP BY 1 ORDER BY 1"
+    )
+    assert found == [("atlas_schema_revisions", [owner]), ("pgrollout", [owner]), ("public", [other])]
+
+
+# Who is stopped where.
+
+STEAL = "UPDATE pgrollout.lease SET token = 99;\n"
+
+
+@pytest.mark.parametrize(
+    ("second", "third", "rows"),
+    [
+        (f"CREATE TABLE b (id int);\n{STEAL}", "CREATE TABLE c (id int);\n", [(2, 2)]),
+        (f"CREATE TABLE b (id int);\n{STEAL}", f"{NONE}CREATE TABLE c (id int);\n", [(2, 2)]),
+        (f"{NONE}BEGIN;\nSELECT 1;\n{STEAL}COMMIT;\nCREATE TABLE c (id int);\n", "SELECT 1;\n", [(0, 5)]),
+        (f"{NONE}SELECT 1;\nCALL steal();\nCREATE TABLE c (id int);\n", "SELECT 1;\n", [(1, 3)]),
+    ],
+    ids=["transaction", "record", "block", "alone"],
+)
+def test_stolen_token_stops_the_run(project: Project, second: str, third: str, rows: list[tuple[int, int]]) -> None:
+    """Whatever is written next comes to the fence: exit code 75, and no row for what came after."""
+    steal = f"CREATE PROCEDURE steal() LANGUAGE plpgsql AS $$ BEGIN {STEAL.strip()} COMMIT; END $$;\n"
+    project.write({"1_a.sql": steal, "2_b.sql": second, "3_c.sql": third})
+
+    done = project.run("apply")
+
+    assert done.returncode == ExitCode.WAIT, done.stderr
+    assert "PR001" in done.stderr
+    assert "Another run has taken over this database" in done.stderr
+    assert [row[3:5] for row in project.rows()[1:]] == rows
+    assert not project.exists("c")
+
+
+GATE = 4711
+AT_THE_GATE = f"SELECT pg_advisory_xact_lock_shared({GATE})"
+WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"-- atlas:delimiter \\n\\n\n\nCREATE TABLE a (id int)\n\n{AT_THE_GATE}\n\nCREATE TABLE b (id int)\n",
+        "CREATE TABLE a (x text);\n" + f"INSERT INTO a VALUES ('{'x' * 200}');\n" * 6000 + f"{AT_THE_GATE};\n",
+    ],
+    ids=["delimiter", "big"],
+)
+def test_interrupt_in_a_later_piece(project: Project, text: str) -> None:
+    """A file that is sent in several pieces is one transaction: an interrupt undoes the earlier ones too; exit code 75."""
+    project.write({"1_a.sql": "SELECT 1;\n", "2_b.sql": text})
+
+    with lock_holder(project.database, GATE), observed(project.start("apply")) as process:
+        # A long text is not shown as a whole, so the gate is not to be seen in it.
+        eventually(lambda: project.database.execute(WAITING), "a backend at the gate")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+
+    assert process.returncode == ExitCode.WAIT, err
+    assert "Interrupted: 1 migrations applied, 1 left" in err
+    assert project.versions() == ["1"]
+    assert not project.exists("a")
+    assert project.database.execute("SELECT outcome FROM pgrollout.run") == [("interrupted",)]
+
+
+@contextmanager
+def a_writer(project: Project, wants_end: Callable[[Connection], bool]) -> Iterator[tuple[Writer, Connection]]:
+    """Give a writer, under the lock, that is asked to end once the database looks so."""
+    settings = project.settings()
+    with (
+        connect(settings, application_name="pgrollout/test") as connection,
+        atlas_lock.held(connection, wait_ms=0),
+        project.database.connect() as other,
+    ):
+        session, state = read_session(connection, settings), read_state(connection, settings)
+        run = Run("r", state.table.schema, state.ledger.token + 1, "", "", session.server_version, "me", "test")
+        yield Writer(connection, session, state.table, state.ledger, run, lambda: wants_end(other)), connection
+
+
+def test_interrupt_between_two_pieces(project: Project) -> None:
+    """Between the pieces is a safe point: what the first ones did is undone at once, and the next is not sent."""
+    project.write({"1_a.sql": "-- atlas:delimiter \\n\\n\n\nCREATE TABLE a (id int)\n\nCREATE TABLE b (id int)\n"})
+    (migration,) = read_directory(project.migrations).migrations
+
+    def is_between(other: Connection) -> bool:
+        state = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
+        return other.execute(state).fetchone() is not None
+
+    with a_writer(project, is_between) as (writer, connection):
+        with pytest.raises(KeyboardInterrupt):
+            writer.apply(read_content(migration), hash_of(project, "1_a.sql"), None)
+        assert connection.info.transaction_status == TransactionStatus.IDLE
+
+    assert not project.exists("a")
+    assert not project.exists("atlas_schema_revisions.")
+
+
+def test_interrupt_between_intent_and_statement(project: Project) -> None:
+    """The intent is there and its statement was not sent: it ends as interrupted, and the next run executes it."""
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
+    project.apply()
+    project.write({"2_b.sql": f"{NONE}CREATE INDEX CONCURRENTLY a_idx ON a (id);\n"})
+    migration = read_directory(project.migrations).migrations[1]
+
+    def is_intended(other: Connection) -> bool:
+        return other.execute("SELECT 1 FROM pgrollout.step WHERE ended_at IS NULL").fetchone() is not None
+
+    with a_writer(project, is_intended) as (writer, _), pytest.raises(KeyboardInterrupt):
+        writer.apply(read_content(migration), hash_of(project, "2_b.sql"), None)
+
+    assert not project.exists("a_idx")
+    ended = "SELECT kind, outcome FROM pgrollout.step WHERE version = '2' ORDER BY id"
+    assert project.database.execute(ended) == [("alone", "interrupted")]
+    assert project.rows()[1][3:7] == (0, 1, "", "")
+
+    project.apply()
+
+    assert project.exists("a_idx")
+    assert project.database.execute(ended) == [("alone", "interrupted"), ("alone", "done")]
