@@ -41,3 +41,11 @@ def test_a_partitioned_table_gets_its_own_remedy() -> None:
     (finding,) = lint_files(table, "ALTER TABLE events ADD FOREIGN KEY (id) REFERENCES u;").findings
 
     assert "older servers refuse NOT VALID" in finding.remedy
+
+
+@pytest.mark.parametrize("table", ["CREATE TABLE t (id bigint);", "CREATE TABLE p (id int) PARTITION BY RANGE (id);"])
+def test_only_a_partitioned_table_gets_that_remedy(table: str) -> None:
+    """An ordinary table, and one that no migration made, have the ordinary remedy."""
+    (finding,) = lint_files(table, "ALTER TABLE t ADD FOREIGN KEY (id) REFERENCES u;").findings
+
+    assert finding.remedy.startswith("Add it NOT VALID, which is instant")

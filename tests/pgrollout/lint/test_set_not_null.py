@@ -85,3 +85,24 @@ def test_a_server_agrees(any_database: Database, check: str) -> None:
     is_proof = any("existing constraints" in (message or "") for message in messages)
 
     assert hits(TABLE, add, SET) == ([] if is_proof else [("PG303", "t.a")])
+
+
+NOT_NULL = "CREATE TABLE t (a int, b int NOT NULL, c int CONSTRAINT filled NOT NULL);"
+
+
+@pytest.mark.parametrize(("drop", "column"), [("t_b_not_null", "b"), ("filled", "c"), ("old_name_b_not_null", "b")])
+def test_a_dropped_not_null_constraint_makes_its_column_nullable(drop: str, column: str) -> None:
+    """From 18 on NOT NULL is a constraint that can be dropped by its name: its own, or the server's."""
+    drop = f"ALTER TABLE t DROP CONSTRAINT {drop};"
+
+    for each in ("b", "c"):
+        found = hits(NOT_NULL, drop, f"ALTER TABLE t ALTER COLUMN {each} SET NOT NULL;")
+        assert found == ([("PG303", f"t.{each}")] if each == column else [])
+
+
+@pytest.mark.parametrize(("validated", "found"), [("new", []), ("k", [("PG303", "t.a")])])
+def test_a_renamed_check_is_followed(validated: str, found: list[tuple[str, str]]) -> None:
+    """It is validated by its new name, and proves what it did."""
+    rename = "ALTER TABLE t RENAME CONSTRAINT k TO new;"
+
+    assert hits(TABLE, CHECK, rename, f"ALTER TABLE t VALIDATE CONSTRAINT {validated};", SET) == found

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pgrollout.lint import RULES
 from tests.pgrollout.lint.linting import lint_files
 
 DROP = "ALTER TABLE t DROP COLUMN a;\n"
@@ -100,3 +101,35 @@ def test_a_syntax_error_cannot_be_waived() -> None:
 
     assert [finding.code for finding in report.findings] == ["SP101"]
     assert report.unused_waivers == ()
+
+
+@pytest.mark.parametrize("gap", ["", "\n"], ids=["statement", "file"])
+@pytest.mark.parametrize(("words", "unused"), [("DS103 PG101", "PG101"), ("PG101 DS103", "PG101")])
+def test_a_term_that_waives_nothing_is_reported_beside_one_that_does(words: str, unused: str, gap: str) -> None:
+    """Each code of a waiver must be needed, whatever the others do."""
+    report = lint_files(f"-- atlas:nolint {words}\n{gap}{DROP}")
+
+    assert [waived.finding.code for waived in report.waived] == ["DS103"]
+    assert [finding.message for finding in report.unused_waivers] == [f"This waiver of {unused} waives nothing."]
+
+
+UNWAIVABLE = ["SP101", "SP102", "SP103", "SP104", "SP105", "SP106", "SP108", "TX101", "RB204"]
+
+
+@pytest.mark.parametrize("code", UNWAIVABLE)
+def test_what_cannot_be_run_cannot_be_waived(code: str) -> None:
+    """A waiver of a rule about files that cannot be run as they were meant waives nothing, and that is said."""
+    (finding,) = lint_files(f"-- atlas:nolint {code}\nSELECT 1;\n").unused_waivers
+
+    assert finding.message == f"{code} cannot be waived."
+
+
+def test_all_other_rules_can_be_waived() -> None:
+    """A new rule is of one kind or the other, and its test says which."""
+    assert sorted(rule.code for rule in RULES if not rule.can_be_waived) == sorted(UNWAIVABLE)
+
+
+@pytest.mark.parametrize("words", ["SP106", ""])
+def test_an_empty_file_is_found_whatever_it_waives(words: str) -> None:
+    """A finding that cannot be waived stands beside the waiver."""
+    assert "SP106" in [finding.code for finding in lint_files(f"-- atlas:nolint {words}\n\n").findings]
