@@ -232,6 +232,8 @@ def test_transaction_control_behind_a_delimiter() -> None:
         ("SELECT 1); SELECT 2;", "1:9", re.escape("it stops at unexpected ')'")),
         ("SELECT a$b$c; SELECT 2;", "1:13", "the server ends the statement here, Atlas does not"),
         ("SELECT 1 -- a\r; SELECT 2;\n;", "1:15", "the server ends the statement here"),
+        ("-- a\rDROP TABLE t;\n", "1:6", "the server has a statement here, Atlas has none"),
+        ("SELECT 1;\n-- a\rDROP TABLE t;\n", "2:6", "the server has a statement here, Atlas has none"),
     ],
 )
 def test_split_differs(text: str, place: str, sentence: str) -> None:

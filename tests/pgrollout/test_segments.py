@@ -104,6 +104,24 @@ def test_a_transaction_inside_one_statement_is_refused() -> None:
         segments(file)
 
 
+@pytest.mark.parametrize(
+    ("piece", "problem"),
+    [
+        ("SELECT 1; COMMIT;", "it has a transaction inside one statement"),
+        ("SELECT 1; BEGIN;", "it has a transaction inside one statement"),
+        ("COMMIT", "it ends a transaction that was not begun"),
+    ],
+)
+def test_half_a_transaction_inside_a_statement_is_refused(piece: str, problem: str) -> None:
+    """Behind a delimiter of the file's own, a COMMIT without BEGIN would end the transaction that has our row."""
+    file = content(f"-- atlas:delimiter \\n---\n-- atlas:txmode none\n\nSELECT 0;\n---\n{piece}\n---\n")
+
+    with pytest.raises(UnreadableFile, match=problem) as refused:
+        segments(file)
+
+    assert str(refused.value).startswith("1_a.sql:6:1: ")
+
+
 def test_the_end_says_whether_the_block_is_undone() -> None:
     """ROLLBACK and ABORT undo, COMMIT and END keep."""
     ends = content(NONE + "COMMIT; END; ROLLBACK; ABORT;").statements
