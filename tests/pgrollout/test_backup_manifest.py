@@ -35,6 +35,12 @@ def test_versions_are_numbers() -> None:
     assert (MANIFEST.server_major, MANIFEST.pg_dump_major) == (15, 18)
 
 
+def test_size_is_that_of_all_files() -> None:
+    """The size of a backup is what its files have together."""
+    assert replace(MANIFEST, files=(FILE, BackupFile("1.dat", 30, "cd" * 32))).size_bytes == 42
+    assert replace(MANIFEST, files=()).size_bytes == 0
+
+
 def test_changed_manifest_is_refused() -> None:
     """Nobody changes a manifest unseen, not even a table's name."""
     text = MANIFEST.text().replace("public.feeds", "public.users")
@@ -64,6 +70,7 @@ def test_newer_format_is_refused() -> None:
         ({"toc.dat": FILE}, None),
         ({}, "file toc.dat is missing."),
         ({"toc.dat": replace(FILE, size_bytes=11)}, "file toc.dat has 11 bytes; 12 were written."),
+        ({"toc.dat": replace(FILE, size_bytes=13)}, "file toc.dat has 13 bytes; 12 were written."),
         ({"toc.dat": replace(FILE, sha256="cd" * 32)}, "file toc.dat was changed"),
         ({"toc.dat": FILE, "x": replace(FILE, name="x")}, "file x is not of this backup."),
     ],

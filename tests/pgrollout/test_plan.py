@@ -63,6 +63,17 @@ def test_a_plan_has_every_statement_with_its_place() -> None:
     assert made.statement_count == 4
 
 
+def test_a_plan_says_its_format() -> None:
+    """Whoever stores a plan can tell how to read it; the format is part of what the digest covers."""
+    made = plan()
+
+    stored = made.model_dump(mode="json")
+
+    assert stored["format_version"] == 1
+    assert list(stored) == ["format_version", "database", "release", "current", "baseline", "backup", "files"]
+    assert made.model_copy(update={"format_version": 2}).digest != made.digest
+
+
 def test_no_password_is_in_a_plan() -> None:
     """It is masked where it is shown; the digest covers the statement as it is."""
     made = plan()

@@ -31,6 +31,27 @@ def test_the_digest_is_a_contract() -> None:
     assert release([]).digest == "sha256:4e47204c9214adcee6c48990465f3787c1267e7f4447fa9e3a73a94994644516"
 
 
+def test_the_manifest_is_a_contract() -> None:
+    """Other programs read ``release.json``: to the letter what it was, but for the version of the tool."""
+    text = release(files("1_a.sql")).text()
+
+    assert text.replace(f'"{__version__}"', '"0"') == (
+        "{\n"
+        '  "digest": "sha256:3f7f32636bdc7ede8ea31e581b55133b97b9b0f4a6ca349c69e5b8860b5df28b",\n'
+        '  "format_version": 1,\n'
+        '  "tool_version": "0",\n'
+        '  "sum_digest": "6fCbLEkmPWfpGd51jt+hcvyCOJlmnGk9FLktP9jP92g=",\n'
+        '  "files": [\n'
+        "    {\n"
+        '      "name": "1_a.sql",\n'
+        '      "size_bytes": 18,\n'
+        '      "sha256": "acda999b023599cea2e481f4d3947a761a65ed08d385af4fe0f4600c5e13475f"\n'
+        "    }\n"
+        "  ]\n"
+        "}\n"
+    )
+
+
 def test_the_manifest_says_what_is_in_it() -> None:
     """Format, tool, the sum file's digest, and each file with size and SHA-256; the digest first."""
     made = release(TWO)
