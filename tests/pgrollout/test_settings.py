@@ -17,6 +17,7 @@ from pgrollout.settings import (
     Shadow,
     config_path,
     database_names,
+    flag_keys,
     load,
     masked,
     shadow_url,
@@ -98,6 +99,17 @@ def test_flag_over_environment_over_file_over_default(
 
     file_or_default = file if in_file and file is not None else value(Database(), key)
     assert found == (flag if in_flag else environment if in_environment else file_or_default)
+
+
+def test_name_and_root_are_no_settings_of_a_run(tmp_path: Path) -> None:
+    """The name is chosen by ``--database``, the root by where the file is; no flag and no variable sets them."""
+    write(tmp_path, "[database.reader]\n")
+    said = {"name": "x", "root": "/", "shadow": "none"}
+
+    assert not {*said, "shadow_url"}.intersection(flag_keys())
+    assert set(flag_keys()) == set(VALUES) - {"shadow_url"}
+    found = load(None, said, {f"PGROLLOUT_{key.upper()}": value for key, value in said.items()}, tmp_path)
+    assert (found.name, found.root, found.shadow) == ("reader", tmp_path.resolve(), Shadow())
 
 
 def test_defaults_without_a_file(tmp_path: Path) -> None:

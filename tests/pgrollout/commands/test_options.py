@@ -84,6 +84,17 @@ def test_every_setting_is_an_option() -> None:
 
 
 @pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("option", ["--name", "--root", "--shadow", "--shadow-url"])
+def test_what_is_no_setting_is_no_option(option: str) -> None:
+    """Name and root come of where the file is, a URL with its password of the environment."""
+    done = invoke("-d", "reader", option, "x")
+
+    assert done.exit_code == 2
+    assert "No such option" in done.stderr
+    assert option in done.stderr
+
+
+@pytest.mark.usefixtures("project")
 @pytest.mark.parametrize(
     ("url", "times"),
     [
