@@ -9,6 +9,15 @@ from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+_held: list[int] | None = None
+"""What came while a block holds interrupts back; None where none does."""
+
+
+def interrupt(number: int, _frame: FrameType | None = None) -> None:
+    """Raise KeyboardInterrupt, or have the block that holds interrupts back know; a second one is not held back."""
+    if _held is None or _held:
+        raise KeyboardInterrupt
+    _held.append(number)
 
 
 def until_interrupted() -> None:
@@ -26,23 +35,23 @@ def held_back() -> Iterator[Callable[[], bool]]:
     Hold an interrupt back while the block lasts: it would come between what was done and the record of it.
 
     Gives a function that tells whether one came, so that the block ends at its next safe point. It is delivered after the
-    block, unless that ends with an error of its own. A second one is not held back: somebody is in a hurry.
+    block, unless that ends with an error of its own. A second one is not held back: somebody is in a hurry. A handler that
+    calls ``interrupt`` itself, and says so by an attribute ``holds_back``, stays: Prefect looks who has its signal.
     """
+    global _held
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    came: list[int] = []
-
-    def hold(number: int, _frame: FrameType | None) -> None:
-        if came:
-            raise KeyboardInterrupt
-        came.append(number)
-
+    came = _held = []
     # What is ignored, as SIGINT in the background of a script, stays so.
     before = {number: signal.getsignal(number) for number in INTERRUPTS}
-    held = [number for number in INTERRUPTS if before[number] is not signal.SIG_IGN]
+    held = [
+        number
+        for number in INTERRUPTS
+        if before[number] is not signal.SIG_IGN and not getattr(before[number], "holds_back", False)
+    ]
     for number in held:
-        signal.signal(number, hold)
+        signal.signal(number, interrupt)
     is_error = False
     try:
         yield lambda: bool(came)
@@ -50,6 +59,7 @@ def held_back() -> Iterator[Callable[[], bool]]:
         is_error = True
         raise
     finally:
+        _held = None
         for number in held:
             signal.signal(number, before[number] or signal.SIG_DFL)
         if came and not is_error:

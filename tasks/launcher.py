@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from prefect.utilities import engine
 
+from pgrollout import interrupts
 from pgrollout.stages.stage import Report, Request
 
 RequestT = TypeVar("RequestT", bound=Request)
@@ -63,11 +64,12 @@ def _sigterm_interrupts() -> Iterator[None]:
         return
     came = False
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal came
         came = True
-        raise KeyboardInterrupt
+        interrupts.interrupt(number, frame)
 
+    setattr(interrupt, "holds_back", True)  # noqa: B010  a function has no such attribute by its type
     before = signal.signal(signal.SIGTERM, interrupt)
     is_prefects = before is not None and before is getattr(engine, _PREFECTS, None)
     if is_prefects:
