@@ -119,6 +119,21 @@ def test_warning_of_a_rule(project: Project) -> None:
     assert report.summary == "5 files, 3 warnings, 1 info, replayed on the shadow"
 
 
+def test_what_only_atlas_would_refuse(project: Project) -> None:
+    """What runs here and not with the Atlas CLI is a warning, and with ``atlas_strict`` an error that ends with 3."""
+    project.write({"3_c.sql": "\\restrict abc\nSELECT 1;\n\\unrestrict abc\n", "4_d.sql": ""})
+
+    report = validate.run(request(project))
+    strict = refused(project, ExitCode.REFUSED, atlas_strict=True)
+
+    assert places(report) == [("3_c.sql:1:1", "warning", "SP103"), ("4_d.sql:1:1", "warning", "SP106")]
+    assert places(strict) == [("3_c.sql:1:1", "error", "SP103"), ("4_d.sql:1:1", "warning", "SP106")]
+    assert (report.replayed, strict.replayed) == (True, True)
+
+    project.remove("3_c.sql")
+    assert validate.run(request(project, atlas_strict=True)).exit_code == 0
+
+
 def test_syntax_error(project: Project) -> None:
     """What is no SQL ends with 1, also beside something that a rule refuses; both are said."""
     project.write({"3_c.sql": "ALTER TABLE a DROP COLUMN x;\n", "4_d.sql": "SELECT 1;\nSELEC 2;\n"})
