@@ -324,8 +324,9 @@ WRONG = "ALTER TABLE {0} ADD CONSTRAINT {1} CHECK (id > 0) NOT VALID; CREATE IND
 """A constraint that is not checked, and an index that the partition lacks."""
 
 
-def test_scope_holds_for_what_is_not_valid(project: Project) -> None:
+def test_scope_holds_for_what_is_not_valid(tmp_path: Path, database: Database) -> None:
     """What is invalid or NOT VALID in a schema that is left out is no difference; elsewhere it is."""
+    project = Project(tmp_path, database)
     project.write({"1_events.sql": TABLE.format("events")})
     project.apply()
     project.database.execute("CREATE SCHEMA legacy;" + (TABLE + WRONG).format("legacy.t", "old"))
@@ -341,8 +342,9 @@ def test_scope_holds_for_what_is_not_valid(project: Project) -> None:
     }
 
 
-def test_partitions_made_at_run_time_may_be_not_valid(project: Project) -> None:
+def test_partitions_made_at_run_time_may_be_not_valid(tmp_path: Path, database: Database) -> None:
     """An invalid index or a NOT VALID constraint of a partition that only the live database has is a note."""
+    project = Project(tmp_path, database)
     project.write({"1_events.sql": TABLE.format("events")})
     project.apply()
     project.database.execute(
