@@ -13,6 +13,7 @@ from typing import NamedTuple
 WORDS = ("password", "passwd", "passphrase", "client_secret", "client_key", "server_key")
 """What names of secrets end with in PostgreSQL, libpq and foreign-data wrappers: ``sslpassword``, ``oauth_client_secret``."""
 MASK = "***"
+_SECRET_NAME = re.compile(rf"pas+w|pwd|secret|token|(?:{'|'.join(WORDS)})$", re.IGNORECASE)
 
 
 class _Secret(NamedTuple):
@@ -41,6 +42,11 @@ _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _QUOTED = re.compile(r'"[^"]*"')
 _NOT_A_LINE_BREAK = re.compile(r"[^\r\n]")
 _TOKEN_END = re.compile(r"\s|(?<!')'(?!')|\Z")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether an option of that name has a secret for its value; also where the name has a typo."""
+    return bool(_SECRET_NAME.search(name))
 
 
 def mask_statement(text: str) -> str:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from pgrollout.errors import ConfigurationError
 from pgrollout.files import STATE_NAME
-from pgrollout.secrets import WORDS, mask_statement
+from pgrollout.secrets import is_secret_name, mask_statement
 
 CONFIG_NAME = "pgrollout.toml"
 LIBPQ_TARGETS = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT")
@@ -268,13 +268,12 @@ def masked(url: str) -> str:
     return f"{scheme}{found}{_PARAMETER.sub(_masked_parameter, shown)}"
 
 
-_SECRET_NAME = re.compile(rf"pas+w|pwd|secret|token|(?:{'|'.join(WORDS)})$", re.IGNORECASE)
-"""Also where it has a typo: libpq takes ``?pasword=`` for a setting of the server."""
 _PARAMETER = re.compile(r"(?<=[?&])([^=&?]*)=([^&]*)")
+"""libpq takes a name with a typo, ``?pasword=``, for a setting of the server."""
 
 
 def _masked_parameter(found: re.Match[str]) -> str:
-    return f"{found[1]}=***" if _SECRET_NAME.search(unquote(found[1])) and found[2] else found[0]
+    return f"{found[1]}=***" if is_secret_name(unquote(found[1])) and found[2] else found[0]
 
 
 _NOT_IN_FILE = {

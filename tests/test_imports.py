@@ -18,11 +18,11 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 
 # A module may import its own layer and those that stand here.
 BELOW: dict[str, set[str]] = {
-    "flows": {"tasks", "commands", "stages", "postgres", "lint", "values"},
+    "flows": {"tasks", "commands", "stages", "postgres", "catalog", "lint", "values"},
     "tasks": {"stages", "values"},
-    "commands": {"stages", "postgres", "lint", "values"},
-    "stages": {"postgres", "lint", "values"},
-    "postgres": {"values"},
+    "commands": {"stages", "postgres", "catalog", "lint", "values"},
+    "stages": {"postgres", "catalog", "lint", "values"},
+    "postgres": {"catalog", "values"},
     "catalog": {"values"},
     "lint": {"values"},
     "values": set(),

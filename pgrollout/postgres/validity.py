@@ -4,8 +4,8 @@ Validity: indexes that the server does not use, and constraints that it has not 
 Names only, each with the schema and name of its table; whether one is meant is decided by who asks.
 """
 
+from pgrollout.catalog.scope import Scope
 from pgrollout.postgres.connection import Connection
-from pgrollout.postgres.schema_dump import Scope
 
 _INVALID_INDEXES = """
 SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), n.nspname, t.relname, c.relname

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
+from pgrollout.catalog.scope import Scope
 from pgrollout.content import read_content
 from pgrollout.errors import HistoryError, VerifyDiffers
 from pgrollout.history import ExecOrder
 from pgrollout.migration import Migration
 from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.replay import replay
-from pgrollout.postgres.schema_dump import Scope, compare
+from pgrollout.postgres.schema_dump import compare
 from pgrollout.postgres.shadow import shadow
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import State, read_session, read_state

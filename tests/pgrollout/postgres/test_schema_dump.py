@@ -6,10 +6,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from pgrollout.catalog.scope import Scope
 from pgrollout.errors import ConfigurationError
 from pgrollout.postgres import programs
 from pgrollout.postgres.connection import Connection
-from pgrollout.postgres.schema_dump import Comparison, Scope, compare, cut, schema_sql
+from pgrollout.postgres.schema_dump import Comparison, compare, cut, schema_sql
 from tests.servers import Database, Server, fresh_database
 
 SCHEMA = """

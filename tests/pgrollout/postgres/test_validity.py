@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from pgrollout.postgres.schema_dump import Scope
+from pgrollout.catalog.scope import Scope
 from pgrollout.postgres.validity import invalid_indexes, not_valid_constraints
 from tests.servers import Database
 

@@ -8,9 +8,10 @@ import pytest
 from pydantic import SecretStr
 
 from pgrollout.backup_manifest import parse
+from pgrollout.catalog.scope import Scope
 from pgrollout.errors import ProgramMissing, RestoreRefused
 from pgrollout.postgres import dump, programs
-from pgrollout.postgres.schema_dump import Scope, compare
+from pgrollout.postgres.schema_dump import compare
 from pgrollout.stages import backup, restore
 from pgrollout.stages.backup import BackupRequest
 from pgrollout.stages.restore import RestoreReport, RestoreRequest

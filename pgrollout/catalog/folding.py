@@ -1,0 +1,56 @@
+"""
+Folding: one wording for expressions that mean the same.
+
+A list over ``varchar`` that was dumped and restored once has its cast on each member instead of on the whole array.
+The text as the server gave it is kept for showing; this is for comparing.
+
+Source: ``src/backend/utils/adt/ruleutils.c``, ``get_coercion_expr``.
+"""
+
+import re
+
+_START = "(ARRAY["
+_CAST = re.compile(r'\)::((?:"(?:[^"]|"")*"|[\w.$ ]+?)(?:\(\d+(?:,\d+)?\))?)\[\]')
+_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[\[\](),]""")
+_CLOSING = {"(": ")", "[": "]"}
+
+
+def folded(text: str) -> str:
+    """Return the expression with ``(ARRAY[a, b])::T[]`` written as ``ARRAY[(a)::T, (b)::T]``."""
+    at = text.find(_START)
+    while at >= 0:
+        if _in_quotes(text, at):
+            at = text.find(_START, at + 1)
+            continue
+        members, end = _members(text, at + len(_START))
+        cast = _CAST.match(text, end) if members else None
+        if cast:
+            # A list in a member is folded when its turn comes: it stands further right.
+            text = f"{text[:at]}ARRAY[{', '.join(f'({member})::{cast[1]}' for member in members)}]{text[cast.end() :]}"
+        at = text.find(_START, at + 1)
+    return text
+
+
+def _in_quotes(text: str, at: int) -> bool:
+    return any(found.start() < at < found.end() for found in _TOKEN.finditer(text, 0) if len(found[0]) > 1)
+
+
+def _members(text: str, start: int) -> tuple[list[str], int]:
+    """Return the members of the array whose first begins at ``start``, and where its bracket ends; none if it does not."""
+    members: list[str] = []
+    open_: list[str] = []
+    begin = start
+    for token in _TOKEN.finditer(text, start):
+        mark = token[0]
+        if mark in _CLOSING:
+            open_.append(_CLOSING[mark])
+        elif mark in ("]", ")"):
+            if not open_:
+                members.append(text[begin : token.start()].strip())
+                return (members, token.end()) if mark == "]" and all(members) else ([], start)
+            if open_.pop() != mark:
+                return [], start
+        elif mark == "," and not open_:
+            members.append(text[begin : token.start()].strip())
+            begin = token.end()
+    return [], start

@@ -1,0 +1,64 @@
+"""Extensions, procedural languages and transforms, access methods."""
+
+from pgrollout.catalog.kind import FIRST_OID, Kind, Property
+
+EXTENSION = Kind(
+    name="EXTENSION",
+    order=110,
+    catalog="pg_extension",
+    source="pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace",
+    oid="x.oid",
+    name_sql="x.extname",
+    owner="x.extowner",
+    properties=(Property("version", "x.extversion"), Property("schema", "n.nspname::text")),
+)
+
+LANGUAGE = Kind(
+    name="LANGUAGE",
+    order=120,
+    catalog="pg_language",
+    source="pg_language l",
+    oid="l.oid",
+    name_sql="l.lanname",
+    where=f"l.oid >= {FIRST_OID}",
+    owner="l.lanowner",
+    acl="l.lanacl",
+    acl_type="l",
+    properties=(
+        Property("trusted", "l.lanpltrusted"),
+        Property("handler", "nullif(l.lanplcallfoid, 0)::regprocedure::text"),
+        Property("inline handler", "nullif(l.laninline, 0)::regprocedure::text"),
+        Property("validator", "nullif(l.lanvalidator, 0)::regprocedure::text"),
+    ),
+)
+
+TRANSFORM = Kind(
+    name="TRANSFORM",
+    order=240,
+    catalog="pg_transform",
+    source="pg_transform t JOIN pg_language l ON l.oid = t.trflang",
+    oid="t.oid",
+    name_sql="''",
+    detail_sql="'FOR ' || format_type(t.trftype, NULL) || ' LANGUAGE ' || quote_ident(l.lanname)",
+    where=f"t.oid >= {FIRST_OID}",
+    properties=(
+        Property("from sql", "nullif(t.trffromsql, 0)::regprocedure::text"),
+        Property("to sql", "nullif(t.trftosql, 0)::regprocedure::text"),
+    ),
+)
+
+ACCESS_METHOD = Kind(
+    name="ACCESS METHOD",
+    order=130,
+    catalog="pg_am",
+    source="pg_am m",
+    oid="m.oid",
+    name_sql="m.amname",
+    where=f"m.oid >= {FIRST_OID}",
+    properties=(
+        Property("type", "CASE m.amtype WHEN 't' THEN 'TABLE' WHEN 'i' THEN 'INDEX' END"),
+        Property("handler", "m.amhandler::regprocedure::text"),
+    ),
+)
+
+KINDS = (EXTENSION, LANGUAGE, TRANSFORM, ACCESS_METHOD)

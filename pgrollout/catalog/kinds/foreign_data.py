@@ -1,0 +1,56 @@
+"""Foreign data: wrappers, servers, user mappings. Values of options that may be secrets are not read."""
+
+from pgrollout.catalog.kind import FIRST_OID, Kind, Property, options, role
+
+FOREIGN_DATA_WRAPPER = Kind(
+    name="FOREIGN DATA WRAPPER",
+    order=150,
+    catalog="pg_foreign_data_wrapper",
+    source="pg_foreign_data_wrapper w",
+    oid="w.oid",
+    name_sql="w.fdwname",
+    where=f"w.oid >= {FIRST_OID}",
+    owner="w.fdwowner",
+    acl="w.fdwacl",
+    acl_type="F",
+    properties=(
+        Property("handler", "nullif(w.fdwhandler, 0)::regprocedure::text"),
+        Property("validator", "nullif(w.fdwvalidator, 0)::regprocedure::text"),
+        options("w.fdwoptions"),
+    ),
+)
+
+SERVER = Kind(
+    name="SERVER",
+    order=160,
+    catalog="pg_foreign_server",
+    source="pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw",
+    oid="s.oid",
+    name_sql="s.srvname",
+    owner="s.srvowner",
+    acl="s.srvacl",
+    acl_type="S",
+    properties=(
+        Property("foreign data wrapper", "w.fdwname::text"),
+        Property("type", "s.srvtype"),
+        Property("version", "s.srvversion"),
+        options("s.srvoptions"),
+    ),
+)
+
+# The table is for superusers; the view shows everybody what they may see.
+USER_MAPPING = Kind(
+    name="USER MAPPING",
+    order=170,
+    catalog="pg_user_mapping",
+    source="pg_user_mappings m",
+    oid="m.umid",
+    name_sql="''",
+    detail_sql=(
+        f"'FOR ' || CASE m.umuser WHEN 0 THEN 'PUBLIC' ELSE {role('m.umuser')} END || ' SERVER ' || quote_ident(m.srvname)"
+    ),
+    part_of="ARRAY['SERVER', '', '', m.srvname]",
+    properties=(options("m.umoptions"),),
+)
+
+KINDS = (FOREIGN_DATA_WRAPPER, SERVER, USER_MAPPING)

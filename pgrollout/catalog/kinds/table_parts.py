@@ -1,0 +1,191 @@
+"""What belongs to a table or view: constraints, indexes, rules, triggers, policies; and extended statistics."""
+
+from pgrollout.catalog import ddl
+from pgrollout.catalog.kind import Across, Form, Kind, Property, role
+
+_RELATION = "JOIN pg_class c ON c.oid = {} JOIN pg_namespace n ON n.oid = c.relnamespace"
+_ENABLED = "CASE {} WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END"
+
+CONSTRAINT = Kind(
+    name="CONSTRAINT",
+    order=520,
+    catalog="pg_constraint",
+    source="pg_constraint k " + _RELATION.format("k.conrelid"),
+    oid="k.oid",
+    schema_sql="n.nspname",
+    relation_sql="c.relname",
+    name_sql="k.conname",
+    # What a foreign key makes on the other partitions of either side is the server's own business.
+    where="k.contype IN ('c', 'p', 'u', 'x') OR (k.contype = 'f' AND k.conparentid = 0)",
+    relation_oid="c.oid",
+    part_of=(
+        "CASE WHEN k.conparentid <> 0 THEN (SELECT ARRAY['CONSTRAINT', pn.nspname, p.relname, pk.conname] "
+        "FROM pg_constraint pk JOIN pg_class p ON p.oid = pk.conrelid JOIN pg_namespace pn ON pn.oid = p.relnamespace "
+        "WHERE pk.oid = k.conparentid) WHEN k.coninhcount > 0 THEN ARRAY(SELECT ARRAY['CONSTRAINT', pn.nspname, "
+        "p.relname, k.conname] FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn "
+        "ON pn.oid = p.relnamespace WHERE i.inhrelid = c.oid) END"
+    ),
+    folds=True,
+    properties=(
+        Property(
+            "definition",
+            "regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')",
+            across=Across.WORDED,
+        ),
+        Property("not valid", "NOT k.convalidated"),
+        Property("defined locally too", "k.coninhcount > 0 AND k.conislocal AND NOT c.relispartition"),
+        Property(
+            "index comment",
+            "CASE WHEN k.contype IN ('p', 'u', 'x') THEN obj_description(k.conindid, 'pg_class') END",
+        ),
+        Property(
+            "index invalid",
+            "k.contype IN ('p', 'u', 'x') AND NOT (SELECT i.indisvalid FROM pg_index i WHERE i.indexrelid = k.conindid)",
+        ),
+    ),
+    ddl=ddl.constraint,
+)
+
+_AFTER_TABLE = (
+    "substr(pg_get_indexdef(i.indexrelid), strpos(pg_get_indexdef(i.indexrelid), "
+    "format(' %%I.%%I USING ', n.nspname, c.relname)) + length(format(' %%I.%%I ', n.nspname, c.relname)))"
+)
+
+INDEX = Kind(
+    name="INDEX",
+    order=530,
+    catalog="pg_class",
+    source="pg_index i JOIN pg_class x ON x.oid = i.indexrelid " + _RELATION.format("i.indrelid"),
+    oid="x.oid",
+    schema_sql="n.nspname",
+    name_sql="x.relname",
+    where="NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))",
+    relation_oid="c.oid",
+    part_of=(
+        "ARRAY[ARRAY[CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END, n.nspname, '', c.relname]] "
+        "|| ARRAY(SELECT ARRAY['INDEX', pn.nspname, '', p.relname] FROM pg_inherits h JOIN pg_class p "
+        "ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE h.inhrelid = x.oid)"
+    ),
+    folds=True,
+    properties=(
+        Property("table", "c.relname::text"),
+        Property("unique", "i.indisunique"),
+        Property("only", "c.relkind = 'p' AND pg_get_indexdef(i.indexrelid) LIKE '%% ON ONLY %%'"),
+        Property("definition", _AFTER_TABLE, across=Across.WORDED),
+        Property("invalid", "NOT i.indisvalid"),
+        Property(
+            "statistics targets",
+            "ARRAY(SELECT a.attnum || ': ' || a.attstattarget FROM pg_attribute a WHERE a.attrelid = x.oid "
+            "AND a.attstattarget >= 0)",
+            form=Form.SET,
+        ),
+        Property(
+            "attached to",
+            "(SELECT h.inhparent::regclass::text FROM pg_inherits h WHERE h.inhrelid = x.oid)",
+        ),
+    ),
+    ddl=ddl.index,
+)
+
+RULE = Kind(
+    name="RULE",
+    order=540,
+    catalog="pg_rewrite",
+    source="pg_rewrite r " + _RELATION.format("r.ev_class"),
+    oid="r.oid",
+    schema_sql="n.nspname",
+    relation_sql="c.relname",
+    name_sql="r.rulename",
+    where="r.rulename <> '_RETURN'",
+    relation_oid="c.oid",
+    properties=(
+        Property(
+            "definition",
+            "substr(pg_get_ruledef(r.oid), length(format('CREATE RULE %%I ', r.rulename)) + 1)",
+            across=Across.NEVER,
+        ),
+        Property("enabled", _ENABLED.format("r.ev_enabled")),
+    ),
+    ddl=ddl.rule,
+)
+
+TRIGGER = Kind(
+    name="TRIGGER",
+    order=550,
+    catalog="pg_trigger",
+    source="pg_trigger g " + _RELATION.format("g.tgrelid"),
+    oid="g.oid",
+    schema_sql="n.nspname",
+    relation_sql="c.relname",
+    name_sql="g.tgname",
+    # A partition's copy says something only where it is not enabled as the parent's is.
+    where=(
+        "NOT g.tgisinternal AND (g.tgparentid = 0 OR g.tgenabled <> (SELECT p.tgenabled FROM pg_trigger p "
+        "WHERE p.oid = g.tgparentid))"
+    ),
+    relation_oid="c.oid",
+    properties=(
+        Property(
+            "definition",
+            'regexp_replace(pg_get_triggerdef(g.oid), \'^CREATE (CONSTRAINT )?TRIGGER ("([^"]|"")+"|[^ ]+) \', '
+            "'\\1TRIGGER ')",
+            across=Across.WORDED,
+        ),
+        Property("enabled", _ENABLED.format("g.tgenabled")),
+    ),
+    ddl=ddl.trigger,
+)
+
+POLICY = Kind(
+    name="POLICY",
+    order=560,
+    catalog="pg_policy",
+    source="pg_policy p " + _RELATION.format("p.polrelid"),
+    oid="p.oid",
+    schema_sql="n.nspname",
+    relation_sql="c.relname",
+    name_sql="p.polname",
+    relation_oid="c.oid",
+    properties=(
+        Property("kind", "CASE WHEN NOT p.polpermissive THEN 'RESTRICTIVE' END"),
+        Property(
+            "command",
+            "CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' "
+            "ELSE 'ALL' END",
+        ),
+        Property(
+            "roles",
+            f"ARRAY(SELECT CASE r WHEN 0 THEN 'PUBLIC' ELSE {role('r')} END FROM unnest(p.polroles) r)",
+            form=Form.SET,
+        ),
+        Property("using", "pg_get_expr(p.polqual, p.polrelid)", across=Across.WORDED),
+        Property("with check", "pg_get_expr(p.polwithcheck, p.polrelid)", across=Across.WORDED),
+    ),
+    ddl=ddl.policy,
+)
+
+STATISTICS = Kind(
+    name="STATISTICS",
+    order=570,
+    catalog="pg_statistic_ext",
+    source="pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace JOIN pg_class c ON c.oid = s.stxrelid "
+    "JOIN pg_namespace cn ON cn.oid = c.relnamespace",
+    oid="s.oid",
+    schema_sql="n.nspname",
+    name_sql="s.stxname",
+    owner="s.stxowner",
+    relation_oid="c.oid",
+    part_of="ARRAY[CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, "
+    "cn.nspname, '', c.relname]",
+    properties=(
+        Property(
+            "definition",
+            "substr(pg_get_statisticsobjdef(s.oid), length(format('CREATE STATISTICS %%I.%%I ', n.nspname, s.stxname)) + 1)",
+            across=Across.WORDED,
+        ),
+        Property("target", "CASE WHEN s.stxstattarget >= 0 THEN s.stxstattarget::integer END"),
+    ),
+    ddl=ddl.statistics,
+)
+
+KINDS = (CONSTRAINT, INDEX, RULE, TRIGGER, POLICY, STATISTICS)

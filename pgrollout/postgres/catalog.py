@@ -1,0 +1,92 @@
+"""
+Catalog: reads a database's schema as a value.
+
+One query per kind of object, all sent at once, in one transaction that reads only and holds no lock that anybody but DDL
+waits for. What a kind is, and its query, is in ``pgrollout.catalog``.
+
+Source: PostgreSQL manual, "System Catalogs", "System Information Functions".
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from psycopg.pq import TransactionStatus
+
+from pgrollout.catalog.kind import query
+from pgrollout.catalog.kinds import KINDS
+from pgrollout.catalog.model import Catalog
+from pgrollout.catalog.rows import objects_of
+from pgrollout.catalog.scope import Scope
+from pgrollout.postgres.connection import Connection
+
+LOCK_WAIT_MS = 10_000
+"""How long to wait for a table that somebody changes."""
+
+# The server's text of an expression depends on each of these.
+_SETTINGS = {
+    "search_path": "",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "lock_timeout": f"{LOCK_WAIT_MS}ms",
+}
+_SET = "SELECT " + ", ".join(f"set_config('{key}', '{value}', true)" for key, value in _SETTINGS.items())
+_DATABASE = """
+SELECT (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())::text, current_user::text,
+       ARRAY(SELECT n.nspname::text FROM pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
+"""
+# pg_control_system() is for everybody.
+_SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
+_REVISIONS_OWNER = """
+SELECT pg_get_userbyid(c.relowner)::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE (n.nspname, c.relname) = (%s, 'atlas_schema_revisions')
+"""
+
+
+def migrating_role(connection: Connection, scope: Scope) -> str:
+    """Return the role that migrations run as: the owner of the revisions table, else the one logged in."""
+    row = connection.execute(_REVISIONS_OWNER, [scope.revisions_schema]).fetchone()
+    row = row or connection.execute("SELECT current_user::text").fetchone()
+    return str(row[0]) if row else ""
+
+
+def read_catalog(connection: Connection, scope: Scope, *, owners: Collection[str] | None = None) -> Catalog:
+    """
+    Return the schema in scope.
+
+    Outside a transaction it reads one snapshot; inside one, what that sees.
+
+    Args:
+        connection: An open connection.
+        scope: What is read.
+        owners: The names that the migrating role goes by; by default what ``migrating_role`` says.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: Somebody changed a table all the time, for ``LOCK_WAIT_MS``.
+    """
+    major = connection.info.server_version // 10000
+    kinds = [kind for kind in KINDS if kind.since <= major]
+    with _reading(connection):
+        names = list(owners) if owners is not None else [migrating_role(connection, scope)]
+        oid, _, schemas = connection.execute(_DATABASE).fetchall()[0]
+        system = connection.execute(_SYSTEM).fetchall()[0][0]
+        parameters = {"schemas": [schema for schema in schemas if scope.has_schema(schema)], "owners": names}
+        with connection.pipeline():
+            cursors = [connection.execute(query(kind, major), parameters) for kind in kinds]
+        objects = objects_of(zip(kinds, cursors, strict=True), major, scope)
+    return Catalog(connection.info.server_version, objects, f"{system}/{oid}")
+
+
+@contextmanager
+def _reading(connection: Connection) -> Iterator[None]:
+    """Read in one transaction, or in the one that is open, which is left as it was."""
+    is_open = connection.info.transaction_status != TransactionStatus.IDLE
+    with connection.transaction(force_rollback=True):
+        if not is_open:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.execute(_SET)
+        yield
