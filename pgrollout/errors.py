@@ -24,7 +24,8 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     │   └── OutOfOrder, MissingMigration, HistoryChanged
     ├── PolicyError                 3   refused by a rule, a plan or an approval
     │   ├── TransactionControl, SplitDiffers
-    │   └── PlanChanged, ReleaseChanged
+    │   ├── PlanChanged, ReleaseChanged
+    │   └── DriftFound, DriftInTheWay
     ├── NotClean                    1   tables, but no history
     ├── UnresolvedIntent            1   nobody knows whether a statement ran
     ├── InvalidIndexLeft            1   an index to be built online is there, and invalid
@@ -34,6 +35,7 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     ├── EmbeddedServerFailed        1   it cannot be started; with the end of its log
     ├── ValidationFailed            1   with findings (or 2, 3: by what was found)
     ├── ReplayFailed, VerifyDiffers, BackupImpossible, RestoreRefused
+    ├── StoredCatalogUnreadable     1   the ledger keeps a schema in a form that this version does not know
     ├── ProgramMissing              1   no pg_dump or pg_restore here fits the server
     └── WaitingCanCure              75  the same command may succeed later
         ├── LockNotAcquired
@@ -441,6 +443,51 @@ class ReleaseChanged(PolicyError):
         return (
             f"The directory is not the release that was asked for: asked {self.asked}, the files give {self.now}. "
             "Check out the commit that was reviewed, or build a new release with `pgrollout build`."
+        )
+
+
+class DriftFound(PolicyError):
+    """The live schema is not what the last run left, or not what the directory makes."""
+
+    def __init__(self, database: str, differences: tuple[str, ...]) -> None:
+        super().__init__(database, differences)
+        self.database, self.differences = database, differences
+
+    def __str__(self) -> str:
+        count = f"{len(self.differences)} object{'s have' if len(self.differences) != 1 else ' has'} drifted"
+        return (
+            "\n  ".join([f"{self.database}: {count}:", *self.differences])
+            + "\nWrite a migration that makes it so, undo the change, or accept it until a day: "
+            f"[[database.{self.database}.drift_ignore]] in pgrollout.toml."
+        )
+
+
+class DriftInTheWay(PolicyError):
+    """Somebody changed what a pending file touches since the last run."""
+
+    def __init__(self, database: str, differences: tuple[str, ...]) -> None:
+        super().__init__(database, differences)
+        self.database, self.differences = database, differences
+
+    def __str__(self) -> str:
+        return (
+            "\n  ".join(["Pending files touch what was changed since the last run:", *self.differences])
+            + "\nNothing was applied. Undo the change, write a migration that makes it so, accept it until a day with "
+            f'[[database.{self.database}.drift_ignore]], or set drift_gate = "warn" in pgrollout.toml.'
+        )
+
+
+class StoredCatalogUnreadable(PgrolloutError):
+    """A catalog in the ledger cannot be read."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return (
+            f"A schema that the ledger keeps cannot be read: {self.problem}. Was it written by a later version of "
+            "pgrollout? Use that one, or compare with the directory instead."
         )
 
 

@@ -92,10 +92,11 @@ def _masked(option: str) -> str:
 
 
 def _granted(grants: list[str] | None, default: list[str] | None) -> Value | None:
-    """Return the grants, unless they are what nobody had to say; that there are none is something said."""
-    if grants is None or (default is not None and sorted(grants) == sorted(default)):
+    """Return what was granted beyond what nobody has to say, and what of that was revoked."""
+    if grants is None:
         return None
-    return tuple(sorted(grants)) or (("nobody",) if default else None)
+    usual = set(default or ())
+    return (*sorted(set(grants) - usual), *sorted(f"revoked from {grant}" for grant in usual - set(grants))) or None
 
 
 def _identities(found: list[Any] | None) -> Iterator[Identity]:

@@ -1,0 +1,116 @@
+"""
+Fingerprints in the ledger: what the schema was before and after each run, and at each check for drift.
+
+A catalog is kept once, whoever finds it again. The rows of a run are written under its fence; a check writes its own,
+which nobody else depends on.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pgrollout.catalog.fingerprint import fingerprint
+from pgrollout.catalog.model import Catalog
+from pgrollout.catalog.scope import Scope
+from pgrollout.catalog.stored import loaded, stored
+from pgrollout.postgres.connection import Connection
+from pgrollout.quoting import literal, name
+
+Moment = Literal["before", "after", "check"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One fingerprint of the ledger."""
+
+    run: str | None
+    """The run that left it; None for a check for drift."""
+    moment: Moment
+    """Before the run's first statement, after its last, or at a check."""
+    taken_at: datetime
+    digest: str
+    """Of the whole schema."""
+    scope: str
+    """What was looked at, as ``scope_text`` has it."""
+
+
+def scope_text(scope: Scope) -> str:
+    """Return what is looked at, so that fingerprints of different scopes are not taken for comparable."""
+    return json.dumps({"exclude": sorted(scope.exclude), "schemas": sorted(scope.schemas)}, sort_keys=True)
+
+
+def exist(connection: Connection, schema: str) -> bool:
+    """Whether the ledger has fingerprints: one that an older version of us made has none yet."""
+    row = connection.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", [name(schema, "fingerprint")]).fetchone()
+    return bool(row and row[0])
+
+
+def record_sql(schema: str, history: str, run: str | None, moment: Moment, catalog: Catalog, scope: Scope) -> str:
+    """Return the SQL that records a fingerprint, and its catalog unless the ledger has it."""
+    digest, of = literal(fingerprint(catalog)), literal(scope_text(scope))
+    return (
+        f"INSERT INTO {name(schema, 'catalog')} (digest, scope, server_version, objects, content) VALUES ({digest}, {of}, "
+        f"{catalog.server_version}, {len(catalog.objects)}, pg_catalog.decode('{stored(catalog).hex()}', 'hex')) "
+        "ON CONFLICT DO NOTHING;\n"
+        f"INSERT INTO {name(schema, 'fingerprint')} (history, run, moment, digest, scope) "
+        f"VALUES ({literal(history)}, {literal(run)}, {literal(moment)}, {digest}, {of})"
+    )
+
+
+_COLUMNS = "run, moment, taken_at, digest, scope"
+
+
+def last_of_a_run(connection: Connection, schema: str, history: str) -> Recorded | None:
+    """Return the last fingerprint that a run left, before it or after it; None if none did."""
+    return _one(connection, schema, "history = %s AND run IS NOT NULL ORDER BY id DESC", [history])
+
+
+def last_check_with(connection: Connection, schema: str, history: str, digest: str) -> Recorded | None:
+    """
+    Return the first check of the latest unbroken row of checks that found this digest: since when it has been so.
+
+    None if the last thing recorded is another.
+    """
+    return _one(
+        connection,
+        schema,
+        "history = %s AND digest = %s AND moment = 'check' AND id > coalesce((SELECT max(id) FROM "
+        f"{name(schema, 'fingerprint')} WHERE history = %s AND digest <> %s), 0) ORDER BY id",
+        [history, digest, history, digest],
+    )
+
+
+def last_check(connection: Connection, schema: str, history: str) -> Recorded | None:
+    """Return the last check for drift."""
+    return _one(connection, schema, "history = %s AND moment = 'check' ORDER BY id DESC", [history])
+
+
+def of_run(connection: Connection, schema: str, run: str) -> list[Recorded]:
+    """Return the fingerprints of a run, in the order in which it left them."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM {name(schema, 'fingerprint')} WHERE run = %s ORDER BY id", [run], binary=True
+    ).fetchall()
+    return [Recorded(*row) for row in rows]
+
+
+def catalog_of(connection: Connection, schema: str, recorded: Recorded) -> Catalog:
+    """
+    Return the catalog that a fingerprint stands for.
+
+    Raises:
+        StoredCatalogUnreadable: Its content is of a later version, or damaged.
+    """
+    row = connection.execute(
+        f"SELECT content FROM {name(schema, 'catalog')} WHERE digest = %s AND scope = %s",
+        [recorded.digest, recorded.scope],
+        binary=True,
+    ).fetchone()
+    return loaded(bytes(row[0]) if row else b"")
+
+
+def _one(connection: Connection, schema: str, where: str, parameters: list[str]) -> Recorded | None:
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM {name(schema, 'fingerprint')} WHERE {where} LIMIT 1", parameters, binary=True
+    ).fetchone()
+    return Recorded(*row) if row else None
