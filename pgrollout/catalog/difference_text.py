@@ -87,7 +87,7 @@ def as_text(found: Difference, words: Sides, *, ddl: bool = False) -> str:
             lines += [f"    {part}" for part in _long(change, words)]
         if ddl:
             lines += [f"    {part}" for part in _ddl(one, words)]
-    lines += [_not_comparable(found)] if found.not_comparable else []
+    lines += [not_comparable(found)] if found.not_comparable else []
     return "\n".join(lines)
 
 
@@ -107,7 +107,7 @@ def as_markdown(found: Difference, words: Sides) -> str:
             before, after = _both(change)
             lines.append(f"| {_code(str(one.identity))} | {change.name} | {_cell(before)} | {_cell(after)} |")
     if found.not_comparable:
-        lines += ["", _not_comparable(found)]
+        lines += ["", not_comparable(found)]
     return "\n".join(lines)
 
 
@@ -210,7 +210,8 @@ def _both(change: PropertyChange) -> tuple[str, str]:
     return shown(change.before), shown(change.after)
 
 
-def _not_comparable(found: Difference) -> str:
+def not_comparable(found: Difference) -> str:
+    """Return in one line what two versions of the server word in their own way."""
     names = list(dict.fromkeys(f"{one.identity} ({one.property})" for one in found.not_comparable))
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return f"Not comparable between these major versions: {', '.join(names[:10])}{more}."

@@ -18,11 +18,13 @@ from pgrollout.catalog.model import Catalog
 from pgrollout.catalog.rows import objects_of
 from pgrollout.catalog.scope import Scope
 from pgrollout.postgres.connection import Connection
+from pgrollout.postgres.revisions import RevisionsTable
+from pgrollout.settings import Database
 
 LOCK_WAIT_MS = 10_000
 """How long to wait for a table that somebody changes."""
 
-# The server's text of an expression depends on each of these.
+# The server's text of an expression depends on each of the first.
 _SETTINGS = {
     "search_path": "",
     "quote_all_identifiers": "off",
@@ -33,6 +35,7 @@ _SETTINGS = {
     "bytea_output": "hex",
     "extra_float_digits": "1",
     "lock_timeout": f"{LOCK_WAIT_MS}ms",
+    "statement_timeout": "0",
 }
 _SET = "SELECT " + ", ".join(f"set_config('{key}', '{value}', true)" for key, value in _SETTINGS.items())
 _DATABASE = """
@@ -47,6 +50,11 @@ WHERE (n.nspname, c.relname) = (%s, 'atlas_schema_revisions')
 """
 
 
+def scope_of(database: Database, table: RevisionsTable) -> Scope:
+    """Return what of a database is read, by its settings."""
+    return Scope(database.schemas, database.exclude, database.ledger_schema, table.schema)
+
+
 def migrating_role(connection: Connection, scope: Scope) -> str:
     """Return the role that migrations run as: the owner of the revisions table, else the one logged in."""
     row = connection.execute(_REVISIONS_OWNER, [scope.revisions_schema]).fetchone()
@@ -54,7 +62,7 @@ def migrating_role(connection: Connection, scope: Scope) -> str:
     return str(row[0]) if row else ""
 
 
-def read_catalog(connection: Connection, scope: Scope, *, owners: Collection[str] | None = None) -> Catalog:
+def read_catalog(connection: Connection, scope: Scope, *, owners: Collection[str] = ()) -> Catalog:
     """
     Return the schema in scope.
 
@@ -63,7 +71,7 @@ def read_catalog(connection: Connection, scope: Scope, *, owners: Collection[str
     Args:
         connection: An open connection.
         scope: What is read.
-        owners: The names that the migrating role goes by; by default what ``migrating_role`` says.
+        owners: More names that the migrating role goes by, beside what ``migrating_role`` says.
 
     Raises:
         psycopg.errors.LockNotAvailable: Somebody changed a table all the time, for ``LOCK_WAIT_MS``.
@@ -71,7 +79,7 @@ def read_catalog(connection: Connection, scope: Scope, *, owners: Collection[str
     major = connection.info.server_version // 10000
     kinds = [kind for kind in KINDS if kind.since <= major]
     with _reading(connection):
-        names = list(owners) if owners is not None else [migrating_role(connection, scope)]
+        names = [migrating_role(connection, scope), *owners]
         oid, _, schemas = connection.execute(_DATABASE).fetchall()[0]
         system = connection.execute(_SYSTEM).fetchall()[0][0]
         parameters = {"schemas": [schema for schema in schemas if scope.has_schema(schema)], "owners": names}

@@ -1,11 +1,13 @@
 """
 Fingerprints in the ledger: what the schema was before and after each run, and at each check for drift.
 
-A catalog is kept once, whoever finds it again. The rows of a run are written under its fence; a check writes its own,
+A catalog is kept once, whoever finds it again; of a database that was not empty when its history began, the schema of
+that moment is kept as SQL too. The rows of a run are written under its fence; a check writes its own,
 which nobody else depends on.
 """
 
 import json
+import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -56,6 +58,39 @@ def record_sql(schema: str, history: str, run: str | None, moment: Moment, catal
         f"INSERT INTO {name(schema, 'fingerprint')} (history, run, moment, digest, scope) "
         f"VALUES ({literal(history)}, {literal(run)}, {literal(moment)}, {digest}, {of})"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The schema that a database had when its history began."""
+
+    version: str
+    """The version that it had by then."""
+    server_version: int
+    """The server's ``server_version_num`` then."""
+    schema_sql: str
+    """What ``pg_dump`` wrote, without secrets."""
+
+
+def baseline_sql(schema: str, history: str, baseline: Baseline) -> str:
+    """Return the SQL that keeps the schema of a baseline; a history has one."""
+    content = zlib.compress(baseline.schema_sql.encode(), 9).hex()
+    return (
+        f"INSERT INTO {name(schema, 'baseline')} (history, version, server_version, content) VALUES ({literal(history)}, "
+        f"{literal(baseline.version)}, {baseline.server_version}, pg_catalog.decode('{content}', 'hex')) "
+        "ON CONFLICT (history) DO UPDATE SET version = excluded.version, taken_at = excluded.taken_at, "
+        "server_version = excluded.server_version, content = excluded.content"
+    )
+
+
+def baseline_of(connection: Connection, schema: str, history: str) -> Baseline | None:
+    """Return the schema of a history's baseline, if it was kept."""
+    row = connection.execute(
+        f"SELECT version, server_version, content FROM {name(schema, 'baseline')} WHERE history = %s",
+        [history],
+        binary=True,
+    ).fetchone()
+    return Baseline(row[0], row[1], zlib.decompress(bytes(row[2])).decode()) if row else None
 
 
 _COLUMNS = "run, moment, taken_at, digest, scope"

@@ -109,18 +109,19 @@ class Writer:
         """
         self._transaction("starting the run", extra)
 
-    def end(self, outcome: str, error: str | None = None) -> None:
-        """Record how the run ended, if it ever started."""
+    def end(self, outcome: str, error: str | None = None, extra: Sequence[str] = ()) -> None:
+        """Record how the run ended, if it ever started, and ``extra`` with it."""
         if self.has_started:
-            self._transaction("ending the run", [ledger.end_run_sql(self._schema, self._run, outcome, error)])
+            end = ledger.end_run_sql(self._schema, self._run, outcome, error)
+            self._transaction("ending the run", [*extra, end])
 
     def abandon(self) -> None:
         """Leave a transaction that an error or an interrupt has left open; what it did is undone."""
         if self._connection.info.transaction_status != TransactionStatus.IDLE:
             self._roll_back()
 
-    def baseline(self, version: str, description: str) -> None:
-        """Record the version that the database already has; nothing is run."""
+    def baseline(self, version: str, description: str, extra: Sequence[str] = ()) -> None:
+        """Record the version that the database already has, and ``extra`` with it; nothing is run."""
         row = revisions.write_sql(
             self._table,
             version=version,
@@ -130,7 +131,7 @@ class Writer:
             total=0,
             hash="",
         )
-        self.start([row])
+        self.start([row, *extra])
 
     def apply(self, content: Content, hash: str, resumes: Revision | None, extra: Sequence[str] = ()) -> None:
         """
@@ -155,7 +156,7 @@ class Writer:
             self._stop_if_asked()
             return
         self._hashes = partial_hashes(content.statements)
-        self._clean_session()
+        self.clean_session()
         self._set_again(content, start)
         self._transaction("recording the start", [self._row(content, hash, resumes, start), *extra])
         self._stop_if_asked()
@@ -365,7 +366,8 @@ class Writer:
     def _opening(self, first: Sequence[str]) -> str:
         return _BEGIN + ";\n" + self._preparation + "".join(f"{command};\n" for command in first)
 
-    def _clean_session(self) -> None:
+    def clean_session(self) -> None:
+        """Undo what the last file left set in the session."""
         if not self._is_fresh:
             answer = self._send(";\n".join([*_FRESH_SESSION, *self._set_role()]), "cleaning the session")
             if isinstance(answer, Failure):

@@ -16,12 +16,14 @@ import psycopg
 from pydantic import BaseModel, ConfigDict, Field
 
 from pgrollout.content import Content
-from pgrollout.errors import Interrupted, PgrolloutError, PlanChanged
+from pgrollout.errors import BackupImpossible, Interrupted, PgrolloutError, PlanChanged, ProgramMissing
 from pgrollout.history import ExecOrder, Pending
 from pgrollout.interrupts import held_back
 from pgrollout.plan import Plan
-from pgrollout.postgres import atlas_lock, ledger
+from pgrollout.postgres import atlas_lock, fingerprints, ledger, programs, schema_dump
+from pgrollout.postgres.catalog import read_catalog, scope_of
 from pgrollout.postgres.connection import Connection, connect
+from pgrollout.postgres.fingerprints import Baseline, Moment
 from pgrollout.postgres.ledger import OpenIntent, Run
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import Session, State, check_clean, read_session, read_state
@@ -170,18 +172,22 @@ class _Attempt:
             ledger.end_intent_sql(schema, run, intent.version, intent.position, "run again", "pgrollout:repeatable")
             for intent in repeated
         ]
+        records.append(self._fingerprint(state, run, "before"))
         if request.backup is not None:
             records.append(ledger.backup_sql(schema, run, **request.backup.model_dump()))
+        if todo.baseline is not None:
+            records += self._baseline(state, todo.baseline.version)
         try:
             with held_back() as wants_end:
                 writer = Writer(self.connection, self.session, state.table, state.ledger, run, wants_end)
                 try:
                     self._write(writer, state, todo, contents, records)
+                    writer.end("done", extra=self._after(writer, state, run))
                 except PgrolloutError as error:
-                    self._end_badly(writer, "failed", str(error))
+                    self._end_badly(writer, state, run, "failed", str(error))
                     raise
                 except KeyboardInterrupt:
-                    self._end_badly(writer, "interrupted", "")
+                    self._end_badly(writer, state, run, "interrupted", "")
                     raise
         except KeyboardInterrupt as interrupt:
             raise Interrupted(len(self.applied), len(todo.migrations) - len(self.applied)) from interrupt
@@ -190,16 +196,17 @@ class _Attempt:
         self, writer: Writer, state: State, todo: Pending, contents: Mapping[str, Content], records: Sequence[str]
     ) -> None:
         if todo.baseline is not None:
-            writer.baseline(todo.baseline.version, todo.baseline.description)
+            writer.baseline(todo.baseline.version, todo.baseline.description, records)
+            records = ()
             log.info("baseline recorded version=%s", todo.baseline.version)
         elif state.ledger.exists and state.table.exists:
-            writer.start()
+            writer.start(records)
+            records = ()
         with reporting("starting", total=len(todo.migrations)) as reporter:
             for number, migration in enumerate(todo.migrations):
                 reporter.say(f"applying {migration.name}", done=number)
                 self._apply(writer, contents[migration.name], todo, records)
                 records = ()
-        writer.end("done")
 
     def _apply(self, writer: Writer, content: Content, todo: Pending, records: Sequence[str]) -> None:
         migration, started = content.migration, time.monotonic()
@@ -212,11 +219,48 @@ class _Attempt:
             AppliedFile(name=migration.name, version=migration.version, statements=count, duration_ms=duration_ms)
         )
 
-    def _end_badly(self, writer: Writer, outcome: str, error: str) -> None:
+    def _fingerprint(self, state: State, run: Run, moment: Moment) -> str:
+        """Return the SQL that records what the schema is now."""
+        scope = scope_of(self.request.database, state.table)
+        with reporting("reading the schema"):
+            catalog = read_catalog(self.connection, scope)
+        return fingerprints.record_sql(state.ledger.schema, run.history, run.id, moment, catalog, scope)
+
+    def _after(self, writer: Writer, state: State, run: Run) -> Sequence[str]:
+        """Return what is recorded of the schema when all is done; for want of it nothing fails any more."""
+        if not writer.has_started:
+            return ()
+        try:
+            writer.clean_session()
+            return (self._fingerprint(state, run, "after"),)
+        except psycopg.Error as error:
+            log.warning('schema not recorded moment=after reason="%s"', str(error).strip().partition("\n")[0])
+            return ()
+
+    def _baseline(self, state: State, version: str) -> Sequence[str]:
+        """Return what keeps the schema that the database has before its history, which verify builds upon."""
+        scope = scope_of(self.request.database, state.table)
+        try:
+            major = self.session.server_version // 10000
+            tls = bool(self.connection.pgconn.ssl_in_use)
+            program = programs.fitting("pg_dump", at_least=major, near=major, tls=tls)
+            with reporting("reading the schema for the baseline"):
+                text = schema_dump.schema_sql(
+                    self.connection, scope, program, application_name=f"pgrollout/{self.run_id}"
+                )
+        except (ProgramMissing, BackupImpossible) as error:
+            log.warning('schema of the baseline not kept reason="%s"', str(error).partition("\n")[0])
+            return ()
+        kept = Baseline(version, self.session.server_version, text)
+        return (fingerprints.baseline_sql(state.ledger.schema, state.table.schema, kept),)
+
+    def _end_badly(self, writer: Writer, state: State, run: Run, outcome: str, error: str) -> None:
         """Record the end as far as the connection still allows; the history is right in any case."""
         try:
             writer.abandon()
-            writer.end(outcome, error)
+            # Who interrupts does not want to wait for it.
+            after = self._after(writer, state, run) if outcome == "failed" else ()
+            writer.end(outcome, error, after)
         except (PgrolloutError, psycopg.Error) as second:
             log.debug('end of the run not recorded outcome=%s reason="%s"', outcome, second)
 

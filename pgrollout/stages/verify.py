@@ -2,30 +2,28 @@
 Stage verify: the live database against what the directory makes.
 
 The files that the history says were applied are replayed on a shadow database, and the two schemas compared object by
-object. Also: nothing is left to run, no index is invalid, no constraint is NOT VALID unless the SQL says so. Reads only.
+object, property by property: so no index is invalid, no constraint NOT VALID and no grant missing, unless the directory
+says so. Also: nothing is left to run. Reads only.
 """
 
 import time
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import Field
 
-from pgrollout.catalog.scope import Scope
-from pgrollout.content import read_content
+from pgrollout.catalog.difference import difference
+from pgrollout.catalog.difference_text import VERIFY, line, not_comparable
+from pgrollout.catalog.model import Catalog
 from pgrollout.errors import HistoryError, VerifyDiffers
 from pgrollout.history import ExecOrder
-from pgrollout.migration import Migration
+from pgrollout.postgres.catalog import migrating_role, read_catalog, scope_of
 from pgrollout.postgres.connection import Connection, connect
-from pgrollout.postgres.replay import replay
-from pgrollout.postgres.schema_dump import compare
-from pgrollout.postgres.shadow import shadow
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import State, read_session, read_state
-from pgrollout.postgres.validity import invalid_indexes, not_valid_constraints
 from pgrollout.progress import reporting
 from pgrollout.settings import Database
 from pgrollout.stages.deciding import Choice, check_history, decide
+from pgrollout.stages.expected import expected_files, expected_schema, kept_baseline, tolerated
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed
 from pgrollout.stages.stage import Outcome, Report, Request
 
@@ -74,12 +72,8 @@ def examine(request: VerifyRequest) -> VerifyReport:
         state = read_state(live, database)
         compared = check_history(reviewed, state).compared
         _check_complete(reviewed, state, request, found)
-        scope = Scope(database.schemas, database.exclude, database.ledger_schema, state.table.schema)
-        invalid = invalid_indexes(live, scope)
         if state.revisions:
-            _check_schema(live, reviewed, state, database, scope, name, found)
-        for index, table in invalid.items():
-            found.add(f"INDEX {index}: invalid", table)
+            _check_schema(live, reviewed, state, database, name, found)
     return VerifyReport(
         outcome=Outcome.DONE,
         summary=_summary(found, state.current),
@@ -94,42 +88,12 @@ def examine(request: VerifyRequest) -> VerifyReport:
     )
 
 
-def expected_files(
-    migrations: Sequence[Migration], state: State, checkpoints: Collection[str]
-) -> tuple[Migration, ...]:
-    """
-    Return the files whose replay gives the schema that the history says there is.
-
-    Those with a row; and, where the history began with a baseline, the ordinary files before it, for the database had
-    what they make. A history that began with a checkpoint began with nothing.
-    """
-    rows = {revision.version: revision for revision in state.revisions if not revision.is_partial}
-    if not rows:
-        return ()
-    first = min(rows)
-    began_at_checkpoint = any(m.version == first and m.name in checkpoints for m in migrations)
-    return tuple(
-        migration
-        for migration in migrations
-        if migration.version in rows
-        or (migration.version < first and migration.name not in checkpoints and not began_at_checkpoint)
-    )
-
-
 @dataclass
 class _Found:
     differences: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     compared: bool = False
     objects: int = 0
-    partitions: Collection[tuple[str, str]] = ()
-
-    def add(self, text: str, table: tuple[str, str]) -> None:
-        """Add what is wrong with a table: a note if it is a partition made at run time, a difference otherwise."""
-        if table in self.partitions:
-            self.notes.append(f"{text} [a partition made at run time]")
-        else:
-            self.differences.append(text)
 
 
 def _check_complete(reviewed: Reviewed, state: State, request: VerifyRequest, found: _Found) -> None:
@@ -149,41 +113,44 @@ def _check_complete(reviewed: Reviewed, state: State, request: VerifyRequest, fo
 
 
 def _check_schema(
-    live: Connection, reviewed: Reviewed, state: State, database: Database, scope: Scope, name: str, found: _Found
+    live: Connection, reviewed: Reviewed, state: State, database: Database, name: str, found: _Found
 ) -> None:
-    not_valid = not_valid_constraints(live, scope)
+    scope = scope_of(database, state.table)
+    owner = migrating_role(live, scope)
+    with reporting("reading the schema"):
+        actual = read_catalog(live, scope)
     files = expected_files(reviewed.migrations, state, reviewed.checkpoints)
-    meant: Collection[str] | None = None
-    with shadow(database) as made, reporting("replaying the directory on the shadow"):
-        if made is None:
-            found.notes.append('the schema was not compared: the configuration says shadow.server = "none"')
-        else:
-            replayed = replay(made, [read_content(migration) for migration in files])
-            if replayed.not_analysed is not None:
-                reason = (
-                    f"the shadow's server cannot run {replayed.not_analysed.place}: {replayed.not_analysed.message}"
-                )
-                found.notes.append(f"the schema was not compared: {reason}")
-            else:
-                with connect(made.database, application_name=name) as expected:
-                    meant = not_valid_constraints(expected, scope)
-                    _compare(live, expected, scope, name, found)
-    for constraint, table in not_valid.items():
-        if meant is None:
-            found.notes.append(f"CONSTRAINT {constraint}: NOT VALID; whether that is meant was not compared")
-        elif constraint not in meant:
-            found.add(f"CONSTRAINT {constraint}: NOT VALID, and the directory does not say so", table)
-
-
-def _compare(live: Connection, expected: Connection, scope: Scope, name: str, found: _Found) -> None:
-    comparison = compare(live, expected, scope, name)
-    found.partitions = comparison.partitions
-    if comparison.not_compared:
-        found.notes.append(f"the schema was not compared: {comparison.not_compared}")
+    expected = expected_schema(
+        database, files, scope, owner=owner, baseline=kept_baseline(live, state), application_name=name
+    )
+    if expected.catalog is None:
+        found.notes.append(f"the schema was not compared: {expected.reason}")
+        _check_validity(actual, found)
         return
-    found.compared, found.objects = True, comparison.objects
-    for difference in comparison.differences:
-        (found.notes if difference.tolerated else found.differences).append(str(difference))
+    if expected.baseline is not None:
+        found.notes.append(
+            f"compared with the schema that the database had at version {expected.baseline}, and what ran since"
+        )
+    compared = difference(expected.catalog, actual)
+    found.compared, found.objects = True, compared.compared
+    for one in compared.objects:
+        reason = tolerated(one)
+        said = line(one, VERIFY)
+        if reason:
+            found.notes.append(f"{said} [{reason}]")
+        else:
+            found.differences.append(said)
+    if compared.not_comparable:
+        found.notes.append(not_comparable(compared))
+
+
+def _check_validity(actual: Catalog, found: _Found) -> None:
+    """Look for what is wrong without being compared with anything."""
+    for identity, it in actual.objects.items():
+        if it.properties.get("invalid") or it.properties.get("index invalid"):
+            found.differences.append(f"{identity}: invalid")
+        if it.properties.get("not valid"):
+            found.notes.append(f"{identity}: NOT VALID; whether that is meant was not compared")
 
 
 def _summary(found: _Found, current: str | None) -> str:

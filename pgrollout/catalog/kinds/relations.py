@@ -164,10 +164,12 @@ SEQUENCE = Kind(
 )
 
 _STORAGE = "CASE {} WHEN 'p' THEN 'plain' WHEN 'e' THEN 'external' WHEN 'm' THEN 'main' WHEN 'x' THEN 'extended' END"
+# pg_attver is a counter that servers with the security fixes of 2026 keep there for themselves.
+_ATTRIBUTE_OPTIONS = "ARRAY(SELECT o FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg_attver=%%')"
 _NOT_NULL = "(SELECT {} FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] LIMIT 1)"
 _SAYS_SOMETHING = (
     "(c.relkind IN ('v', 'm') AND (d.oid IS NOT NULL OR a.attacl IS NOT NULL OR described_.description IS NOT NULL "
-    "OR a.attoptions IS NOT NULL OR a.attstattarget >= 0 OR a.attcompression <> '' OR a.attstorage <> t.typstorage))"
+    f"OR {_ATTRIBUTE_OPTIONS} <> '{{}}' OR a.attstattarget >= 0 OR a.attcompression <> '' OR a.attstorage <> t.typstorage))"
 )
 
 COLUMN = Kind(
@@ -233,7 +235,7 @@ COLUMN = Kind(
         Property("storage", f"CASE WHEN a.attstorage <> t.typstorage THEN {_STORAGE.format('a.attstorage')} END"),
         Property("compression", "CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END"),
         Property("statistics target", "CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::integer END"),
-        Property("options", "a.attoptions", form=Form.SET),
+        Property("options", _ATTRIBUTE_OPTIONS, form=Form.SET),
         options("a.attfdwoptions", name="foreign options"),
         Property("defined locally too", "a.attinhcount > 0 AND a.attislocal AND NOT c.relispartition"),
     ),

@@ -23,3 +23,13 @@ CREATE TABLE {schema}.fingerprint (
 COMMENT ON COLUMN {schema}.fingerprint.run IS 'NULL: a check for drift, which is no run.';
 COMMENT ON COLUMN {schema}.fingerprint.scope IS 'What was looked at, as JSON: schemas and exclude.';
 CREATE INDEX fingerprint_history_idx ON {schema}.fingerprint (history, id);
+
+CREATE TABLE {schema}.baseline (
+    history text PRIMARY KEY,
+    version text NOT NULL,
+    taken_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    server_version integer NOT NULL,
+    content bytea NOT NULL
+);
+COMMENT ON TABLE {schema}.baseline IS
+    'The schema that a database had when its history began: SQL of pg_dump, compressed with zlib, without secrets.';
