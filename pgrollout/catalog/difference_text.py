@@ -146,6 +146,8 @@ def _short(change: PropertyChange) -> str:
         members = [f"+ {shown(member)}" for member in change.come] + [f"- {shown(member)}" for member in change.gone]
         more = len(members) - _SHOWN_LINES
         return f"{change.name}: " + ", ".join(members[:_SHOWN_LINES]) + (f" and {more} more" if more > 0 else "")
+    if isinstance(change.before or change.after, bool):
+        return f"{change.name}: {shown(change.before or False)} → {shown(change.after or False)}"
     before, after = (" ".join(shown(value).split()) for value in (change.before, change.after))
     if len(before) <= _ONE_LINE and len(after) <= _ONE_LINE:
         return f"{change.name}: {before} → {after}"

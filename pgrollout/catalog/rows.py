@@ -64,6 +64,8 @@ def _objects(
             if kept is not None:
                 said[property.name] = kept
         of = list(_identities(part_of))
+        if not all(_in_scope(scope, each.schema, each.relation or each.name, each.detail) for each in of):
+            continue
         if whole := relations.get((schema, relation)):
             of.insert(0, whole)
         identity = Identity(kind.name, sys.intern(schema), sys.intern(relation), name, detail)

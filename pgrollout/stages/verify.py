@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pgrollout.catalog.difference import difference
 from pgrollout.catalog.difference_text import VERIFY, line, not_comparable
-from pgrollout.catalog.model import Catalog
+from pgrollout.catalog.model import Catalog, Object
 from pgrollout.errors import HistoryError, VerifyDiffers
 from pgrollout.history import ExecOrder
 from pgrollout.postgres.catalog import migrating_role, read_catalog, scope_of
@@ -140,6 +140,10 @@ def _check_schema(
             found.notes.append(f"{said} [{reason}]")
         else:
             found.differences.append(said)
+    for identity, it in actual.objects.items():
+        # Part of something that is said to be there: nobody would look for it.
+        if identity not in expected.catalog.objects and (wrong := _wrong(it)):
+            found.notes.append(f"{identity}: {wrong} [not made by the directory]")
     if compared.not_comparable:
         found.notes.append(not_comparable(compared))
 
@@ -147,10 +151,16 @@ def _check_schema(
 def _check_validity(actual: Catalog, found: _Found) -> None:
     """Look for what is wrong without being compared with anything."""
     for identity, it in actual.objects.items():
-        if it.properties.get("invalid") or it.properties.get("index invalid"):
-            found.differences.append(f"{identity}: invalid")
-        if it.properties.get("not valid"):
-            found.notes.append(f"{identity}: NOT VALID; whether that is meant was not compared")
+        if (wrong := _wrong(it)) == "invalid":
+            found.differences.append(f"{identity}: {wrong}")
+        elif wrong:
+            found.notes.append(f"{identity}: {wrong}; whether that is meant was not compared")
+
+
+def _wrong(it: Object) -> str:
+    if it.properties.get("invalid") or it.properties.get("index invalid"):
+        return "invalid"
+    return "NOT VALID" if it.properties.get("not valid") else ""
 
 
 def _summary(found: _Found, current: str | None) -> str:

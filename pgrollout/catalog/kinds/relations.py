@@ -156,8 +156,8 @@ SEQUENCE = Kind(
         Property("cycle", "s.seqcycle"),
         Property(
             "owned by",
-            "format('%%I.%%I.%%I', tn.nspname, t.relname, a.attname) || "
-            f"CASE WHEN {_IDENTITY} THEN ' (identity)' ELSE '' END",
+            "CASE WHEN t.oid IS NOT NULL THEN format('%%I.%%I.%%I', tn.nspname, t.relname, a.attname) || "
+            f"CASE WHEN {_IDENTITY} THEN ' (identity)' ELSE '' END END",
         ),
     ),
     ddl=ddl.sequence,
