@@ -5,8 +5,12 @@ For reading, beside the properties in which two objects differ; it is not run by
 does not print have none.
 """
 
+import re
+
 from pgrollout.catalog.model import Object, Value, quoted
 from pgrollout.quoting import literal
+
+_AFTER_EVENTS = re.compile(r" (?:FROM|NOT DEFERRABLE|DEFERRABLE|REFERENCING|FOR EACH) ")
 
 
 def constraint(it: Object) -> str:
@@ -93,9 +97,12 @@ def statistics(it: Object) -> str:
 
 def trigger(it: Object) -> str:
     """Return CREATE TRIGGER."""
-    text = _text(it, "definition")
-    kind, _, rest = text.partition("TRIGGER ")
-    return f"CREATE {kind}TRIGGER {quoted(it.identity.name)} {rest};"
+    kind, events = "TRIGGER", _text(it, "definition")
+    if events.startswith("CONSTRAINT "):
+        kind, events = "CONSTRAINT TRIGGER", events.removeprefix("CONSTRAINT ")
+    end = _AFTER_EVENTS.search(events)
+    at = end.start() if end else len(events)
+    return f"CREATE {kind} {quoted(it.identity.name)} {events[:at]} ON {_relation(it)}{events[at:]};"
 
 
 def view(it: Object) -> str:

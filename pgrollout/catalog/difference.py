@@ -236,7 +236,7 @@ class _Comparing:
     def _changes(self, before: Object, after: Object) -> Iterator[PropertyChange]:
         for property in _properties(BY_NAME[before.identity.kind], self._majors):
             one, other = before.properties.get(property.name), after.properties.get(property.name)
-            if one is None and other is None:
+            if (one is None and other is None) or (property.if_both and None in (one, other)):
                 continue
             if self._majors[0] != self._majors[1]:
                 if property.across is Across.NEVER:

@@ -18,6 +18,13 @@ FIRST_OID = 16384
 """The first OID that is not the server's own (``FirstNormalObjectId``)."""
 
 
+NOT_OF_A_TYPE = (
+    "NOT EXISTS (SELECT FROM pg_depend i_ WHERE i_.classid = '{catalog}'::regclass AND i_.objid = {oid} "
+    "AND i_.deptype = 'i' AND i_.refclassid = 'pg_type'::regclass)"
+)
+"""Leaves out what the server makes and drops with a type."""
+
+
 class Across(Enum):
     """How far values from two major versions of the server can be compared."""
 
@@ -56,6 +63,8 @@ class Property:
     """First major version that has it; in a comparison with an older server it is left out."""
     before: int = 99
     """First major version that does not have it."""
+    if_both: bool = False
+    """Whether it counts only where both objects have it: that one does not follows from something else."""
     secret: bool = False
     """Whether it is a list of options whose values may be secrets: those are read as ``***``."""
 

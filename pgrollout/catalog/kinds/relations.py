@@ -23,8 +23,8 @@ _COLUMNS = Property(
     "AND NOT a.attisdropped ORDER BY a.attnum)",
     form=Form.ORDER,
 )
-_TYPED_COLUMNS = Property(
-    "columns",
+_OUTPUT = Property(
+    "output",
     "ARRAY(SELECT quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attcollation "
     "NOT IN (0, t.typcollation) THEN ' COLLATE ' || a.attcollation::regcollation ELSE '' END FROM pg_attribute a "
     "JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
@@ -98,7 +98,7 @@ VIEW = _relation(
     502,
     "'v'",
     (
-        _TYPED_COLUMNS,
+        _OUTPUT,
         Property("options", "c.reloptions", form=Form.SET),
         Property("definition", "pg_get_viewdef(c.oid)", across=Across.NEVER),
     ),
@@ -109,7 +109,7 @@ MATERIALIZED_VIEW = _relation(
     503,
     "'m'",
     (
-        _TYPED_COLUMNS,
+        _OUTPUT,
         _ACCESS_METHOD,
         _STORAGE_PARAMETERS,
         _TOAST_PARAMETERS,
@@ -135,9 +135,11 @@ SEQUENCE = Kind(
     schema_sql="n.nspname",
     name_sql="c.relname",
     where="c.relpersistence <> 't'",
-    owner="c.relowner",
+    # One that a column owns has the table's owner, always.
+    owner="CASE WHEN t.oid IS NULL THEN c.relowner END",
     acl="c.relacl",
     acl_type="s",
+    acl_owner="c.relowner",
     relation_oid="coalesce(t.oid, 0)",
     part_of=(
         f"CASE WHEN {_IDENTITY} THEN ARRAY['COLUMN', tn.nspname, t.relname, a.attname] "
@@ -167,11 +169,6 @@ _STORAGE = "CASE {} WHEN 'p' THEN 'plain' WHEN 'e' THEN 'external' WHEN 'm' THEN
 # pg_attver is a counter that servers with the security fixes of 2026 keep there for themselves.
 _ATTRIBUTE_OPTIONS = "ARRAY(SELECT o FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg_attver=%%')"
 _NOT_NULL = "(SELECT {} FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] LIMIT 1)"
-_SAYS_SOMETHING = (
-    "(c.relkind IN ('v', 'm') AND (d.oid IS NOT NULL OR a.attacl IS NOT NULL OR described_.description IS NOT NULL "
-    f"OR {_ATTRIBUTE_OPTIONS} <> '{{}}' OR a.attstattarget >= 0 OR a.attcompression <> '' OR a.attstorage <> t.typstorage))"
-)
-
 COLUMN = Kind(
     name="COLUMN",
     order=510,
@@ -185,7 +182,12 @@ COLUMN = Kind(
     schema_sql="n.nspname",
     relation_sql="c.relname",
     name_sql="a.attname",
-    where=f"a.attnum > 0 AND NOT a.attisdropped AND (c.relkind IN ('r', 'p', 'f', 'c') OR {_SAYS_SOMETHING})",
+    where=(
+        "a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c') "
+        # That an extension made a composite type is said of the type.
+        "AND NOT (c.relkind = 'c' AND EXISTS (SELECT FROM pg_depend x WHERE x.classid = 'pg_type'::regclass "
+        "AND x.objid = c.reltype AND x.deptype = 'e'))"
+    ),
     acl="a.attacl",
     acl_owner="c.relowner",
     relation_oid="c.oid",
@@ -194,6 +196,7 @@ COLUMN = Kind(
         "FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace "
         "WHERE i.inhrelid = c.oid) END"
     ),
+    follows="output",
     folds=True,
     properties=(
         Property("type", "CASE WHEN c.relkind NOT IN ('v', 'm') THEN format_type(a.atttypid, a.atttypmod) END"),
@@ -222,6 +225,11 @@ COLUMN = Kind(
             since=18,
         ),
         Property(
+            "not null comment",
+            "CASE WHEN a.attnotnull THEN " + _NOT_NULL.format("obj_description(k.oid, 'pg_constraint')") + " END",
+            since=18,
+        ),
+        Property(
             "default",
             "CASE a.attgenerated WHEN '' THEN pg_get_expr(d.adbin, d.adrelid) END",
             across=Across.WORDED,
@@ -237,7 +245,12 @@ COLUMN = Kind(
         Property("statistics target", "CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::integer END"),
         Property("options", _ATTRIBUTE_OPTIONS, form=Form.SET),
         options("a.attfdwoptions", name="foreign options"),
-        Property("defined locally too", "a.attinhcount > 0 AND a.attislocal AND NOT c.relispartition"),
+        Property(
+            "inheritance",
+            "CASE WHEN a.attinhcount > 0 AND NOT c.relispartition THEN CASE WHEN a.attislocal "
+            "THEN 'inherited and its own' ELSE 'inherited' END END",
+            if_both=True,
+        ),
     ),
 )
 

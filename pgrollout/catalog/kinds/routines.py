@@ -1,7 +1,7 @@
 """Functions, procedures, aggregates."""
 
 from pgrollout.catalog import ddl
-from pgrollout.catalog.kind import Across, Form, Kind, Property
+from pgrollout.catalog.kind import NOT_OF_A_TYPE, Across, Form, Kind, Property
 
 _SOURCE = (
     "pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
@@ -23,7 +23,8 @@ def _routine(name: str, order: int, letters: str, properties: tuple[Property, ..
         schema_sql="n.nspname",
         name_sql="p.proname",
         detail_sql="'(' || oidvectortypes(p.proargtypes) || ')'",
-        where=f"p.prokind IN ({letters})",
+        # A range type comes with functions of its own.
+        where=f"p.prokind IN ({letters}) AND {NOT_OF_A_TYPE.format(catalog='pg_proc', oid='p.oid')}",
         owner="p.proowner",
         acl="p.proacl",
         acl_type="f",

@@ -6,11 +6,17 @@ from pgrollout.catalog.kind import Across, Form, Kind, Property, role
 _RELATION = "JOIN pg_class c ON c.oid = {} JOIN pg_namespace n ON n.oid = c.relnamespace"
 _ENABLED = "CASE {} WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END"
 
+_HAS_INDEX = "k.contype IN ('p', 'u', 'x')"
+_TARGETS = (
+    "ARRAY(SELECT a.attnum || ': ' || a.attstattarget FROM pg_attribute a WHERE a.attrelid = x.oid "
+    "AND a.attstattarget >= 0)"
+)
+
 CONSTRAINT = Kind(
     name="CONSTRAINT",
     order=520,
     catalog="pg_constraint",
-    source="pg_constraint k " + _RELATION.format("k.conrelid"),
+    source="pg_constraint k " + _RELATION.format("k.conrelid") + " LEFT JOIN pg_class x ON x.oid = k.conindid",
     oid="k.oid",
     schema_sql="n.nspname",
     relation_sql="c.relname",
@@ -32,15 +38,24 @@ CONSTRAINT = Kind(
             "regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')",
             across=Across.WORDED,
         ),
-        Property("not valid", "NOT k.convalidated"),
-        Property("defined locally too", "k.coninhcount > 0 AND k.conislocal AND NOT c.relispartition"),
+        Property("not valid", "NOT k.convalidated", before=18),
+        # What is not enforced is never validated, and meant so.
+        Property("not valid", "k.conenforced AND NOT k.convalidated", since=18),
+        Property(
+            "inheritance",
+            "CASE WHEN k.coninhcount > 0 AND NOT c.relispartition THEN CASE WHEN k.conislocal "
+            "THEN 'inherited and its own' ELSE 'inherited' END END",
+            if_both=True,
+        ),
+        Property("storage parameters", f"CASE WHEN {_HAS_INDEX} THEN x.reloptions END", form=Form.SET),
+        Property("statistics targets", f"CASE WHEN {_HAS_INDEX} THEN {_TARGETS} END", form=Form.SET),
         Property(
             "index comment",
-            "CASE WHEN k.contype IN ('p', 'u', 'x') THEN obj_description(k.conindid, 'pg_class') END",
+            f"CASE WHEN {_HAS_INDEX} THEN obj_description(k.conindid, 'pg_class') END",
         ),
         Property(
             "index invalid",
-            "k.contype IN ('p', 'u', 'x') AND NOT (SELECT i.indisvalid FROM pg_index i WHERE i.indexrelid = k.conindid)",
+            f"{_HAS_INDEX} AND NOT (SELECT i.indisvalid FROM pg_index i WHERE i.indexrelid = k.conindid)",
         ),
     ),
     ddl=ddl.constraint,
@@ -75,8 +90,7 @@ INDEX = Kind(
         Property("invalid", "NOT i.indisvalid"),
         Property(
             "statistics targets",
-            "ARRAY(SELECT a.attnum || ': ' || a.attstattarget FROM pg_attribute a WHERE a.attrelid = x.oid "
-            "AND a.attstattarget >= 0)",
+            _TARGETS,
             form=Form.SET,
         ),
         Property(
@@ -118,17 +132,20 @@ TRIGGER = Kind(
     schema_sql="n.nspname",
     relation_sql="c.relname",
     name_sql="g.tgname",
-    # A partition's copy says something only where it is not enabled as the parent's is.
-    where=(
-        "NOT g.tgisinternal AND (g.tgparentid = 0 OR g.tgenabled <> (SELECT p.tgenabled FROM pg_trigger p "
-        "WHERE p.oid = g.tgparentid))"
-    ),
+    where="NOT g.tgisinternal",
     relation_oid="c.oid",
+    part_of=(
+        "CASE WHEN g.tgparentid <> 0 THEN (SELECT ARRAY['TRIGGER', pn.nspname, p.relname, pg.tgname] FROM pg_trigger pg "
+        "JOIN pg_class p ON p.oid = pg.tgrelid JOIN pg_namespace pn ON pn.oid = p.relnamespace "
+        "WHERE pg.oid = g.tgparentid) END"
+    ),
+    folds=True,
     properties=(
+        # Without the trigger's name and the table's, which its identity has.
         Property(
             "definition",
-            'regexp_replace(pg_get_triggerdef(g.oid), \'^CREATE (CONSTRAINT )?TRIGGER ("([^"]|"")+"|[^ ]+) \', '
-            "'\\1TRIGGER ')",
+            "regexp_replace(replace(pg_get_triggerdef(g.oid), format(' ON %%I.%%I ', n.nspname, c.relname), ' '), "
+            '\'^CREATE (CONSTRAINT )?TRIGGER ("([^"]|"")+"|[^ ]+) \', \'\\1\')',
             across=Across.WORDED,
         ),
         Property("enabled", _ENABLED.format("g.tgenabled")),

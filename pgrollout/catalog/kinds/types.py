@@ -1,7 +1,7 @@
 """Types: enums, domains with their constraints, ranges, composite and base types, casts, collations, conversions."""
 
 from pgrollout.catalog import ddl
-from pgrollout.catalog.kind import FIRST_OID, Across, Form, Kind, Property
+from pgrollout.catalog.kind import FIRST_OID, NOT_OF_A_TYPE, Across, Form, Kind, Property
 
 _SOURCE = "pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"
 
@@ -140,7 +140,7 @@ CAST = Kind(
     oid="c.oid",
     name_sql="''",
     detail_sql="'(' || format_type(c.castsource, NULL) || ' AS ' || format_type(c.casttarget, NULL) || ')'",
-    where=f"c.oid >= {FIRST_OID}",
+    where=f"c.oid >= {FIRST_OID} AND {NOT_OF_A_TYPE.format(catalog='pg_cast', oid='c.oid')}",
     properties=(
         Property(
             "method", "CASE c.castmethod WHEN 'f' THEN 'function' WHEN 'i' THEN 'inout' WHEN 'b' THEN 'binary' END"
