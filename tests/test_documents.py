@@ -18,7 +18,9 @@ from pgrollout import errors
 from pgrollout.cli import cli
 from pgrollout.errors import ExitCode, PgrolloutError
 from pgrollout.lint import RULES
-from pgrollout.postgres import embedded, sqlstate
+from pgrollout.postgres import sqlstate
+from pgrollout.postgres.server_home import ROOT_FOLDER
+from pgrollout.postgres.throwaway import throwaway
 from pgrollout.settings import Database, Shadow
 from tests.documents import ROOT, Document, documents, matches, run
 from tests.servers import missing
@@ -45,7 +47,7 @@ def test_commands_do_what_the_document_shows(document: Document, tmp_path: Path)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "DATABASE_URL", "PREFECT"))}
 
     try:
-        with embedded.throwaway() as server:
+        with throwaway() as server:
             path = os.pathsep.join([str(Path(sys.executable).parent), str(server.bin), os.environ["PATH"]])
             own = {"DATABASE_URL": server.database("shop"), "HOME": str(tmp_path), "PATH": path, "LC_ALL": "C.UTF-8"}
             answers = run(steps, project, kept | own)
@@ -82,7 +84,7 @@ def _remove_embedded_servers(folder: Path) -> None:
     """For root, their data are not below the project."""
     for location in folder.glob("**/.pgrollout/postgres/root/location"):
         data = Path(location.read_text().strip())
-        if data.parent == embedded.ROOT_FOLDER:
+        if data.parent == ROOT_FOLDER:
             shutil.rmtree(data, ignore_errors=True)
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from pgrollout.errors import ProgramMissing
 from pgrollout.postgres.connection import Connection
-from pgrollout.postgres.embedded import PACKAGE
+from pgrollout.postgres.embedded_binaries import PACKAGE
 from pgrollout.secrets import mask_statement
 
 FOLDERS = (

