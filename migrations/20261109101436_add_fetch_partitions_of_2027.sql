@@ -1,4 +1,4 @@
--- The fetcher cannot write to a quarter that has no partition, and last year we noticed in March.
+-- The fetcher cannot write to a quarter that has no partition, and for this year we noticed in March.
 -- From now on the partitions of a year are made in the November before it, and attached as in
 -- March.
 CREATE TABLE fetches_2027_q1 (LIKE fetches INCLUDING ALL);

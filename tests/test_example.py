@@ -1,7 +1,7 @@
 """The example in ``migrations/``: what its files promise to whoever reads them first."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,11 +23,12 @@ def test_sum_file_is_valid() -> None:
 
 
 def test_versions_are_times_in_order() -> None:
-    """There are enough files to learn from, and their versions are times, each later than the one before."""
+    """There are enough files to learn from, over two years; their versions are times, each later than the one before."""
     times = [datetime.strptime(migration.version, "%Y%m%d%H%M%S") for migration in DIRECTORY.migrations]
 
-    assert len(times) >= 15
+    assert len(times) >= 30
     assert times == sorted(set(times))
+    assert times[-1] - times[0] >= timedelta(days=2 * 365)
 
 
 @every_migration
