@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from pgrollout import errors
+from pgrollout.catalog.kinds import BY_NAME
 from pgrollout.cli import cli
 from pgrollout.errors import ExitCode, PgrolloutError
 from pgrollout.lint import RULES
@@ -187,6 +188,18 @@ def test_lint_rules_are_those_of_the_code() -> None:
     rows = {code: severity for code, severity, _ in CONCEPTS.tables("code", "severity", "about")}
 
     assert rows == {rule.code: str(rule.severity) for rule in RULES}
+
+
+def test_kinds_are_those_of_the_code() -> None:
+    """Every kind of object is in the table of what a schema consists of, and the table has no other."""
+    cells = [
+        row[0]
+        for row in Document(ROOT / "docs" / "schema.md").tables(
+            "kinds", "what is read of them, beside definition, owner, grants, comments and security labels"
+        )
+    ]
+
+    assert sorted(name for cell in cells for name in re.findall("`([^`]+)`", cell)) == sorted(BY_NAME)
 
 
 def test_decisions_are_all_listed() -> None:
