@@ -49,7 +49,7 @@ KINDS = {
     "a storage setting": "SELECT FROM columns JOIN pg_type AS t ON t.oid = atttypid WHERE attstorage <> typstorage",
     "a compression": "SELECT FROM columns WHERE attcompression = 'p'",
     "a statistics target": "SELECT FROM columns WHERE attstattarget > 0",
-    "a column option": "SELECT FROM columns WHERE attoptions IS NOT NULL",
+    "a column option": "SELECT FROM columns WHERE attoptions::text ~ 'n_distinct'",
     "a column of a domain": "SELECT FROM columns JOIN pg_type AS t ON t.oid = atttypid WHERE typtype = 'd'",
     "a column of a composite type": "SELECT FROM columns JOIN pg_type AS t ON t.oid = atttypid WHERE typtype = 'c'",
     "a column of an enum": "SELECT FROM columns JOIN pg_type AS t ON t.oid = atttypid WHERE typtype = 'e'",
