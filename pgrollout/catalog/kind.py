@@ -128,7 +128,7 @@ class Kind:
         return bool({"owner": self.owner, "grants": self.acl}.get(shared.name, True))
 
 
-OWNER = Property("owner", "")
+OWNER = Property("owner", "", if_both=True)  # a sequence that a column owns has none of its own
 GRANTS = Property("grants", "", form=Form.SET)
 COMMENT = Property("comment", "")
 LABELS = Property("security labels", "", form=Form.SET)

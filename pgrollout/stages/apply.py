@@ -172,16 +172,16 @@ class _Attempt:
             ledger.end_intent_sql(schema, run, intent.version, intent.position, "run again", "pgrollout:repeatable")
             for intent in repeated
         ]
-        records.append(self._fingerprint(state, run, "before"))
+        before = [self._fingerprint(state, run, "before")]
         if request.backup is not None:
             records.append(ledger.backup_sql(schema, run, **request.backup.model_dump()))
         if todo.baseline is not None:
-            records += self._baseline(state, todo.baseline.version)
+            before += self._baseline(state, todo.baseline.version)
         try:
             with held_back() as wants_end:
                 writer = Writer(self.connection, self.session, state.table, state.ledger, run, wants_end)
                 try:
-                    self._write(writer, state, todo, contents, records)
+                    self._write(writer, state, todo, contents, before, records)
                     writer.end("done", extra=self._after(writer, state, run))
                 except PgrolloutError as error:
                     self._end_badly(writer, state, run, "failed", str(error))
@@ -193,15 +193,22 @@ class _Attempt:
             raise Interrupted(len(self.applied), len(todo.migrations) - len(self.applied)) from interrupt
 
     def _write(
-        self, writer: Writer, state: State, todo: Pending, contents: Mapping[str, Content], records: Sequence[str]
+        self,
+        writer: Writer,
+        state: State,
+        todo: Pending,
+        contents: Mapping[str, Content],
+        before: Sequence[str],
+        records: Sequence[str],
     ) -> None:
+        """Apply the files; ``before`` is written with what starts the run, ``records`` with the first row of the first file."""
         if todo.baseline is not None:
-            writer.baseline(todo.baseline.version, todo.baseline.description, records)
-            records = ()
+            writer.baseline(todo.baseline.version, todo.baseline.description, before)
             log.info("baseline recorded version=%s", todo.baseline.version)
         elif state.ledger.exists and state.table.exists:
-            writer.start(records)
-            records = ()
+            writer.start(before)
+        else:
+            records = [*before, *records]
         with reporting("starting", total=len(todo.migrations)) as reporter:
             for number, migration in enumerate(todo.migrations):
                 reporter.say(f"applying {migration.name}", done=number)
