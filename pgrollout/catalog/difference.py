@@ -14,7 +14,7 @@ from enum import Enum
 from pgrollout.catalog.fingerprint import canonical, comparable
 from pgrollout.catalog.kind import GRANTS, Across, Form, Kind, Property
 from pgrollout.catalog.kinds import BY_NAME
-from pgrollout.catalog.model import Catalog, Identity, Object, Value, quoted
+from pgrollout.catalog.model import HIDDEN, Catalog, Identity, Object, Value, quoted
 from pgrollout.catalog.rows import ordered
 
 _HAVE_DATA = frozenset({"SCHEMA", "TABLE", "COLUMN", "SEQUENCE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
@@ -77,7 +77,7 @@ class ObjectDifference:
 
 @dataclass(frozen=True, slots=True)
 class NotComparable:
-    """A property that two versions of the server word in their own way."""
+    """A property that two versions of the server word in their own way, or that this role may not see."""
 
     identity: Identity
     property: str
@@ -237,6 +237,9 @@ class _Comparing:
         for property in _properties(BY_NAME[before.identity.kind], self._majors):
             one, other = before.properties.get(property.name), after.properties.get(property.name)
             if (one is None and other is None) or (property.if_both and None in (one, other)):
+                continue
+            if HIDDEN in _members(one) or HIDDEN in _members(other):
+                self._not_comparable.append(NotComparable(before.identity, property.name))
                 continue
             if self._majors[0] != self._majors[1]:
                 if property.across is Across.NEVER:

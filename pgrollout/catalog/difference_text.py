@@ -216,7 +216,7 @@ def not_comparable(found: Difference) -> str:
     """Return in one line what two versions of the server word in their own way."""
     names = list(dict.fromkeys(f"{one.identity} ({one.property})" for one in found.not_comparable))
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"Not comparable between these major versions: {', '.join(names[:10])}{more}."
+    return f"Not comparable between these servers and roles: {', '.join(names[:10])}{more}."
 
 
 def _code(text: str) -> str:

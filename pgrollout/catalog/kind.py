@@ -90,7 +90,7 @@ class Kind:
     properties: tuple[Property, ...]
     name_sql: str
     schema_sql: str = "''"
-    """Expression for its schema's name; left out, it is in none."""
+    """Expression for its schema's name; left out, or empty, it is in none."""
     relation_sql: str = "''"
     """Expression for the name of the relation it is part of."""
     detail_sql: str = "''"
@@ -175,7 +175,7 @@ def query(kind: Kind, major: int) -> str:
         members.append(f"('pg_class'::regclass, {kind.relation_oid})")
     conditions = [f"({kind.where})"]
     if kind.schema_sql != "''":
-        conditions.append(f"{kind.schema_sql} = ANY (%(schemas)s)")
+        conditions.append(f"({kind.schema_sql} = ANY (%(schemas)s) OR {kind.schema_sql} = '')")
     conditions += [
         f"NOT EXISTS (SELECT FROM pg_depend e_ WHERE (e_.classid, e_.objid) = {member} AND e_.deptype = 'e')"
         for member in members

@@ -16,6 +16,9 @@ Value: TypeAlias = str | int | bool | tuple[str, ...]
 MIGRATING_ROLE = "the migrating role"
 """Stands in owners and grants for the role that the migrations run as, whatever its name is."""
 
+HIDDEN = "not visible to this role"
+"""Stands for what the server does not let us see; it is neither equal to anything nor different."""
+
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 # What quote_ident quotes although it is all lower case, in PostgreSQL 18.
 _KEYWORDS = frozenset(
@@ -56,6 +59,8 @@ class Identity(NamedTuple):
 
     def __str__(self) -> str:
         """Return it as people write it: ``COLUMN shop.orders."Total"``."""
+        if self.detail and not self.name:
+            return f"{self.kind} {self.detail}"
         parts = [quoted(part) for part in (self.schema, self.relation) if part]
         if self.name:
             parts.append(self.name if self.kind == "OPERATOR" else quoted(self.name))

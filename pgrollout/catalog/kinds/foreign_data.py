@@ -1,6 +1,7 @@
 """Foreign data: wrappers, servers, user mappings. Values of options that may be secrets are not read."""
 
 from pgrollout.catalog.kind import FIRST_OID, Kind, Property, options, role
+from pgrollout.catalog.model import HIDDEN
 
 FOREIGN_DATA_WRAPPER = Kind(
     name="FOREIGN DATA WRAPPER",
@@ -38,19 +39,24 @@ SERVER = Kind(
     ),
 )
 
-# The table is for superusers; the view shows everybody what they may see.
+# The table is for superusers; the view shows everybody what they may see, and nothing for the rest.
+_MAY_SEE = (
+    "CASE WHEN m.umuser = 0 THEN pg_has_role(s.srvowner, 'USAGE') ELSE m.usename = current_user AND "
+    "(pg_has_role(s.srvowner, 'USAGE') OR has_server_privilege(s.oid, 'USAGE')) END "
+    "OR (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user)"
+)
 USER_MAPPING = Kind(
     name="USER MAPPING",
     order=170,
     catalog="pg_user_mapping",
-    source="pg_user_mappings m",
+    source="pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.srvid",
     oid="m.umid",
     name_sql="''",
     detail_sql=(
         f"'FOR ' || CASE m.umuser WHEN 0 THEN 'PUBLIC' ELSE {role('m.umuser')} END || ' SERVER ' || quote_ident(m.srvname)"
     ),
     part_of="ARRAY['SERVER', '', '', m.srvname]",
-    properties=(options("m.umoptions"),),
+    properties=(options(f"CASE WHEN {_MAY_SEE} THEN m.umoptions ELSE ARRAY['{HIDDEN}'] END"),),
 )
 
 KINDS = (FOREIGN_DATA_WRAPPER, SERVER, USER_MAPPING)

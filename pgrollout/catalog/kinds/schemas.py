@@ -29,9 +29,9 @@ DEFAULT_PRIVILEGES = Kind(
     catalog="pg_default_acl",
     source="pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace",
     oid="d.oid",
+    schema_sql="coalesce(n.nspname::text, '')",
     name_sql="''",
     detail_sql=f"'FOR ' || {role('d.defaclrole')} || coalesce(' IN ' || quote_ident(n.nspname), '') || ' ON ' || {_NAMES}",
-    where="d.defaclnamespace = 0 OR n.nspname = ANY (%(schemas)s)",
     properties=(
         # Those for all schemas take the place of the built-in ones; those for one schema come on top.
         Property(

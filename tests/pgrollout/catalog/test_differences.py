@@ -308,3 +308,35 @@ def test_texts(database: Database) -> None:
         ("INDEX public.feeds_title_idx", "removed"),
     ]
     assert told[0]["properties"][0] == {"property": "volatility", "before": None, "after": "stable"}
+
+
+def test_what_a_role_may_not_see(any_database: Database) -> None:
+    """A role without any right reads the same schema; options that are hidden from it are not called different."""
+    any_database.execute(
+        SCHEMA + "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;"
+        "CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (user 'u', password 'prodsecret9');"
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO PUBLIC"
+    )
+    nobody = any_database.make_role("nobody")
+    with any_database.connect() as one, any_database.connect(user=nobody) as other:
+        found = difference(read_catalog(one, Scope()), read_catalog(other, Scope(), owners=["postgres"]))
+
+    assert said(found) == []
+    assert [(str(one.identity), one.property) for one in found.not_comparable] == [
+        ("USER MAPPING FOR PUBLIC SERVER s", "options")
+    ]
+
+
+def test_default_privileges_of_a_schema_are_in_scope_with_it(server: Server) -> None:
+    """Those for one schema are looked at with it, those for all with the whole database."""
+    live = (
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO PUBLIC;"
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON SEQUENCES TO PUBLIC"
+    )
+
+    of_app = compared(server, SCHEMA, f"{SCHEMA};{live}", Scope(schemas=("app",)))
+    whole = compared(server, SCHEMA, f"{SCHEMA};{live}")
+
+    one, other = (f"DEFAULT PRIVILEGES FOR the migrating role{of}" for of in (" IN app ON TABLES", " ON SEQUENCES"))
+    assert said(of_app) == [f"{one}: not made by the directory"]
+    assert sorted(said(whole)) == sorted([f"{one}: not made by the directory", f"{other}: not made by the directory"])

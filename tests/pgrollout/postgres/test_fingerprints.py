@@ -52,7 +52,7 @@ def kept(database: Database, recorded: Recorded) -> Catalog:
 def test_run_leaves_the_schema_before_and_after(project: Project) -> None:
     """Both are those of the moment, and come back from the ledger as they were."""
     before = live(project.database)
-    project.write({"2_b.sql": "CREATE TABLE b (id int);\nSET search_path = nowhere;\nSET statement_timeout = 1;\n"})
+    project.write({"2_b.sql": "CREATE TABLE b (id int);\nSET search_path = nowhere;\nSET TimeZone = 3;\n"})
     report = project.apply()
 
     with project.database.connect() as connection:
