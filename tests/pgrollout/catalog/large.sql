@@ -145,6 +145,7 @@ REVOKE ALL ON FUNCTION code.standard(integer, integer) FROM CURRENT_USER;
 
 -- part: aggregates, needs: functions
 CREATE FUNCTION code.add_it(numeric, numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1 + $2';
+CREATE FUNCTION code.add_again(numeric, numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $2 + $1';
 CREATE FUNCTION code.sub_it(numeric, numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1 - $2';
 CREATE FUNCTION code.end_it(numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1';
 CREATE AGGREGATE code.total(numeric) (SFUNC = code.add_it, STYPE = numeric, SSPACE = 64, INITCOND = '0',
@@ -680,8 +681,9 @@ CREATE TABLE shop.since_18 (
 );
 ALTER TABLE shop.since_18 ADD CONSTRAINT since_18_kind_there NOT NULL kind NOT VALID;
 COMMENT ON CONSTRAINT since_18_id_there ON shop.since_18 IS 'named';
-CREATE TABLE shop.temporal (id int4range, valid daterange, note text, CONSTRAINT temporal_pkey PRIMARY KEY (id, valid WITHOUT OVERLAPS),
-    CONSTRAINT temporal_note UNIQUE (id, valid WITHOUT OVERLAPS));
+CREATE TABLE shop.virtual_18 (a integer, twice integer GENERATED ALWAYS AS (a * 2) VIRTUAL);
+CREATE TABLE shop.temporal (id int4range, valid daterange, until daterange, CONSTRAINT temporal_pkey PRIMARY KEY (id, valid WITHOUT OVERLAPS),
+    CONSTRAINT temporal_note UNIQUE (id, until WITHOUT OVERLAPS));
 CREATE TABLE shop.temporal_child (id int4range, valid daterange, CONSTRAINT temporal_child_fkey FOREIGN KEY (id, PERIOD valid)
     REFERENCES shop.temporal (id, PERIOD valid));
 CREATE PUBLICATION catalog_generated FOR TABLE shop.since_18 WITH (publish_generated_columns = stored);
