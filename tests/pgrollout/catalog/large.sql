@@ -41,7 +41,7 @@ REVOKE USAGE ON TYPE types.mood FROM PUBLIC;
 CREATE TYPE types.pair AS (a integer, b text COLLATE "C", c numeric(10, 2)[]);
 CREATE TYPE types.person AS (name text, born date, note varchar(40) COLLATE types.plain);
 CREATE TYPE types.hollow AS ();
-CREATE TYPE types.shrunk AS (a integer, b integer, c integer);
+CREATE TYPE types.shrunk AS (a integer, b integer, c integer, f text COLLATE "C");
 ALTER TYPE types.shrunk DROP ATTRIBUTE b;
 ALTER TYPE types.shrunk ADD ATTRIBUTE d timestamptz(3);
 CREATE TYPE types.nested AS (p types.pair, list types.person[]);
@@ -322,6 +322,8 @@ ALTER TABLE shop.identified REPLICA IDENTITY USING INDEX identified_key;
 CREATE TABLE shop.people OF types.person (name WITH OPTIONS PRIMARY KEY, born WITH OPTIONS DEFAULT '2000-01-01' NOT NULL);
 CREATE TABLE shop.no_columns ();
 CREATE TABLE shop.plain (a integer, b text);
+CREATE TABLE shop.excluded (a text, CONSTRAINT excluded_a EXCLUDE (lower(a) WITH =));
+ALTER INDEX shop.excluded_a ALTER COLUMN 1 SET STATISTICS 40;
 CREATE TABLE shop.owned (a integer, b smallserial, c bigserial);
 ALTER TABLE shop.owned OWNER TO catalog_owner;
 REVOKE INSERT, TRUNCATE ON shop.owned FROM catalog_owner;
@@ -687,6 +689,7 @@ CREATE TABLE shop.temporal (id int4range, valid daterange, until daterange, CONS
 CREATE TABLE shop.temporal_child (id int4range, valid daterange, CONSTRAINT temporal_child_fkey FOREIGN KEY (id, PERIOD valid)
     REFERENCES shop.temporal (id, PERIOD valid));
 CREATE PUBLICATION catalog_generated FOR TABLE shop.since_18 WITH (publish_generated_columns = stored);
-CREATE TABLE parts.fk_18 (a integer, CONSTRAINT fk_18_fkey FOREIGN KEY (a) REFERENCES shop.since_18 NOT VALID) PARTITION BY LIST (a);
+CREATE TABLE parts.fk_18 (a integer) PARTITION BY LIST (a);
+ALTER TABLE parts.fk_18 ADD CONSTRAINT fk_18_fkey FOREIGN KEY (a) REFERENCES shop.since_18 NOT VALID;
 CREATE TABLE parts.nn_18 (a integer CONSTRAINT nn_18_given NOT NULL, b integer NOT NULL);
 CREATE TABLE parts.nn_18_child (CONSTRAINT nn_18_child_own NOT NULL b) INHERITS (parts.nn_18);

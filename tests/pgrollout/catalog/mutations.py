@@ -22,6 +22,11 @@ class Mutation:
     extension: str | None = None
     """Runs only where this extension is available."""
 
+    @property
+    def objects(self) -> frozenset[str]:
+        """The objects of which something is expected."""
+        return frozenset(identity for identity, _ in self.expected)
+
 
 def _mutations(text: str) -> tuple[Mutation, ...]:
     found = []

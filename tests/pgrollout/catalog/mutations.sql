@@ -25,7 +25,7 @@ COMMENT ON SCHEMA shop IS 'what customers buy ';
 -- SCHEMA spare: comment
 COMMENT ON SCHEMA spare IS 'new';
 -- SCHEMA "Odd Names.x": comment
-COMMENT ON SCHEMA "Odd Names.x" IS E'a name that needs quotes; it''s "so"' || E'\n' || 'a second line, ü €';
+COMMENT ON SCHEMA "Odd Names.x" IS E'a name that needs quotes; it''s "so"\na second line, ü €';
 
 ---- tables
 
@@ -41,7 +41,7 @@ DROP TABLE shop.no_columns;
 DROP TABLE shop.defaults;
 -- TABLE shop.owned: missing
 DROP TABLE shop.owned;
--- TABLE shop.no_columns: missing | TABLE spare.no_columns: unexpected
+-- TABLE shop.no_columns: renamed to TABLE spare.no_columns
 ALTER TABLE shop.no_columns SET SCHEMA spare;
 -- TABLE shop.cache: persistence
 ALTER TABLE shop.cache SET LOGGED;
@@ -86,8 +86,8 @@ ALTER TABLE shop.plain SET ACCESS METHOD catalog_heap;
 ALTER TABLE shop.other_heap SET ACCESS METHOD heap;
 -- TABLE parts.merged: inherits
 ALTER TABLE parts.merged NO INHERIT parts.base;
--- TABLE parts.grandchild: inherits
-ALTER TABLE parts.grandchild NO INHERIT parts.named; ALTER TABLE parts.grandchild NO INHERIT parts.child; ALTER TABLE parts.grandchild INHERIT parts.named; ALTER TABLE parts.grandchild INHERIT parts.child;
+-- TABLE parts.grandchild: inherits | TABLE parts.grandchild: columns
+DROP TABLE parts.grandchild; CREATE TABLE parts.grandchild (name varchar(30), more text) INHERITS (parts.named, parts.child); ALTER TABLE parts.grandchild ALTER COLUMN note SET STATISTICS 10;
 -- TABLE shop.people: of type
 ALTER TABLE shop.people NOT OF;
 -- TABLE shop.owned: owner
@@ -130,9 +130,9 @@ CREATE TABLE parts.by_case_d PARTITION OF parts.by_case DEFAULT;
 DROP TABLE parts.by_word_a;
 -- TABLE parts.hashed_1: missing
 DROP TABLE parts.hashed_1;
--- TABLE parts.by_word_a: partition of
+-- TABLE parts.by_word_a: partition of | TABLE parts.by_word_a: partition bound
 ALTER TABLE parts.by_word DETACH PARTITION parts.by_word_a;
--- TABLE parts.free: partition of
+-- TABLE parts.free: partition of | TABLE parts.free: partition bound
 ALTER TABLE parts.by_word ATTACH PARTITION parts.free FOR VALUES FROM ('o', 1) TO ('z', 5);
 -- TABLE parts.by_word_a: partition bound
 ALTER TABLE parts.by_word DETACH PARTITION parts.by_word_a; ALTER TABLE parts.by_word ATTACH PARTITION parts.by_word_a FOR VALUES FROM ('a', MINVALUE) TO ('m', 6);
@@ -165,7 +165,7 @@ ALTER TABLE shop.customers DROP COLUMN tags;
 ALTER TABLE shop.all_types DROP COLUMN c01;
 -- COLUMN shop.order_notes.c: missing
 ALTER TABLE shop.order_notes DROP COLUMN c;
--- COLUMN shop.all_types.c01: position
+-- TABLE shop.all_types: columns
 ALTER TABLE shop.all_types DROP COLUMN c01; ALTER TABLE shop.all_types ADD COLUMN c01 smallint; COMMENT ON COLUMN shop.all_types.c01 IS 'the first';
 -- COLUMN shop.all_types.c01: type
 ALTER TABLE shop.all_types ALTER COLUMN c01 TYPE integer;
@@ -346,7 +346,7 @@ REVOKE GRANT OPTION FOR SELECT (born) ON shop.customers FROM catalog_reader;
 GRANT SELECT (total) ON shop.totals TO PUBLIC;
 -- COLUMN "select"."table"."user": not null
 ALTER TABLE "select"."table" ALTER COLUMN "user" SET NOT NULL;
--- COLUMN shop.since_18.twice: generated | COLUMN shop.since_18.twice: position (since 18)
+-- COLUMN shop.since_18.twice: generated | TABLE shop.since_18: columns (since 18)
 ALTER TABLE shop.since_18 DROP COLUMN twice; ALTER TABLE shop.since_18 ADD COLUMN twice integer GENERATED ALWAYS AS (a * 2) STORED;
 -- COLUMN shop.virtual_18.twice: generated (since 18)
 ALTER TABLE shop.virtual_18 ALTER COLUMN twice SET EXPRESSION AS (a * 4);
@@ -481,19 +481,22 @@ ALTER TABLE parts.fk_18 VALIDATE CONSTRAINT fk_18_fkey;
 -- CONSTRAINT shop.temporal_child.temporal_child_fkey: missing (since 18)
 ALTER TABLE shop.temporal_child DROP CONSTRAINT temporal_child_fkey;
 
+-- CONSTRAINT shop.excluded.excluded_a: index statistics targets
+ALTER INDEX shop.excluded_a ALTER COLUMN 1 SET STATISTICS 41;
+
 ---- indexes
 
--- INDEX shop.added: unexpected
-CREATE INDEX added ON shop.plain (a);
-CREATE UNIQUE INDEX added ON shop.plain (b);
-CREATE INDEX added ON shop.plain (lower(b)) WHERE a > 0;
-CREATE INDEX added ON shop.orders USING hash (kind);
-CREATE INDEX added ON shop.filled (a);
-CREATE INDEX added ON shop.order_notes (c) INCLUDE (b);
--- INDEX parts.added: unexpected
-CREATE INDEX added ON parts.events (body);
-CREATE INDEX added ON ONLY parts.events (body);
-CREATE INDEX added ON parts.events_2024 (region);
+-- INDEX shop.added_index: unexpected
+CREATE INDEX added_index ON shop.plain (a);
+CREATE UNIQUE INDEX added_index ON shop.plain (b);
+CREATE INDEX added_index ON shop.plain (lower(b)) WHERE a > 0;
+CREATE INDEX added_index ON shop.orders USING hash (kind);
+CREATE INDEX added_index ON shop.filled (a);
+CREATE INDEX added_index ON shop.order_notes (c) INCLUDE (b);
+-- INDEX parts.added_index: unexpected
+CREATE INDEX added_index ON parts.events (upper(body));
+CREATE INDEX added_index ON ONLY parts.events (body);
+CREATE INDEX added_index ON parts.events_2024 (region);
 -- INDEX shop.orders_brin: missing
 DROP INDEX shop.orders_brin;
 -- INDEX shop.orders_hash: missing
@@ -560,8 +563,8 @@ ALTER MATERIALIZED VIEW shop.totals SET WITHOUT CLUSTER;
 
 ---- statistics
 
--- STATISTICS shop.added: unexpected
-CREATE STATISTICS shop.added ON a, b FROM shop.plain;
+-- STATISTICS shop.added_statistics: unexpected
+CREATE STATISTICS shop.added_statistics ON a, b FROM shop.plain;
 -- STATISTICS shop.orders_expr: missing
 DROP STATISTICS shop.orders_expr;
 -- STATISTICS shop.orders_expr: definition
@@ -577,20 +580,35 @@ ALTER STATISTICS shop.orders_stat SET STATISTICS 0;
 ALTER STATISTICS shop.orders_mcv OWNER TO catalog_owner;
 -- STATISTICS shop.orders_stat: comment
 COMMENT ON STATISTICS shop.orders_stat IS NULL;
--- STATISTICS shop.orders_stat: missing | STATISTICS spare.orders_stat: unexpected
+-- STATISTICS shop.orders_stat: renamed to STATISTICS spare.orders_stat
 ALTER STATISTICS shop.orders_stat SET SCHEMA spare;
 
 ---- views
 
--- VIEW shop.added: unexpected
-CREATE VIEW shop.added AS SELECT 1 AS a;
+-- TABLE parts.events: access method (since 17)
+ALTER TABLE parts.events SET ACCESS METHOD catalog_heap;
+-- COLUMN parts.identity_17.id: identity (since 17)
+ALTER TABLE parts.identity_17 ALTER COLUMN id SET GENERATED BY DEFAULT;
+-- COLUMN types.shrunk.f: collation
+ALTER TYPE types.shrunk ALTER ATTRIBUTE f TYPE text COLLATE "POSIX";
+-- FUNCTION code.unused(): returns
+DROP FUNCTION code.unused(); CREATE FUNCTION code.unused() RETURNS SETOF integer LANGUAGE sql AS 'SELECT 1';
+-- PROCEDURE code.run(integer, text): arguments
+CREATE OR REPLACE PROCEDURE code.run(a integer, INOUT b text DEFAULT 'y') LANGUAGE plpgsql SECURITY DEFINER SET work_mem = '4MB' AS $$BEGIN b := a::text; END$$;
+-- COLUMN shop.good.id: grants
+GRANT SELECT (id) ON shop.good TO PUBLIC;
+
+-- VIEW shop.added_view: unexpected
+CREATE VIEW shop.added_view AS SELECT 1 AS a;
 -- VIEW shop.local_checked: missing
 DROP VIEW shop.local_checked;
 -- VIEW shop.with_default: definition
 CREATE OR REPLACE VIEW shop.with_default AS SELECT id, name, note FROM shop.customers WHERE id > 1;
 -- VIEW shop.on_good: definition
 CREATE OR REPLACE VIEW shop.on_good AS SELECT name AS "Name", g.* FROM shop.good g WHERE NOT status IN ('bat');
+-- VIEW shop.on_good: definition | VIEW shop.on_good: columns
 CREATE OR REPLACE VIEW shop.on_good AS SELECT name AS "Name", g.*, 1 AS more FROM shop.good g WHERE NOT status IN ('bad');
+-- VIEW shop.on_good: definition | VIEW shop.on_good: columns
 ALTER VIEW shop.on_good RENAME COLUMN "Name" TO "name of";
 -- VIEW shop.good_checked: options
 ALTER VIEW shop.good_checked SET (security_barrier = false);
@@ -603,7 +621,7 @@ ALTER VIEW shop.local_checked RESET (security_barrier);
 ALTER VIEW shop.with_default SET (security_invoker);
 -- COLUMN shop.with_default.note: default
 ALTER VIEW shop.with_default ALTER COLUMN note SET DEFAULT 'some';
--- COLUMN shop.with_default.note: missing
+-- COLUMN shop.with_default.note: default
 ALTER VIEW shop.with_default ALTER COLUMN note DROP DEFAULT;
 -- VIEW shop.summary: owner
 ALTER VIEW shop.summary OWNER TO catalog_owner;
@@ -615,8 +633,8 @@ REVOKE SELECT ON shop.good FROM catalog_reader;
 COMMENT ON VIEW shop.good IS NULL;
 -- COLUMN shop.good.name: comment
 COMMENT ON COLUMN shop.good.name IS 'x';
--- MATERIALIZED VIEW shop.added: unexpected
-CREATE MATERIALIZED VIEW shop.added AS SELECT 1 AS a;
+-- MATERIALIZED VIEW shop.added_matview: unexpected
+CREATE MATERIALIZED VIEW shop.added_matview AS SELECT 1 AS a;
 -- MATERIALIZED VIEW shop.filled: missing
 DROP MATERIALIZED VIEW shop.filled;
 -- MATERIALIZED VIEW shop.totals: storage parameters
@@ -717,9 +735,9 @@ ALTER TABLE shop.customers DISABLE TRIGGER on_both;
 ALTER TABLE shop.customers DISABLE TRIGGER "Odd trigger.x";
 -- TRIGGER shop.customers.checked_now: enabled
 ALTER TABLE shop.customers ENABLE ALWAYS TRIGGER checked_now;
--- TRIGGER parts.events_2024.touch: missing
+-- TRIGGER parts.events_2024.touch: enabled
 ALTER TABLE parts.events_2024 ENABLE TRIGGER touch;
--- TRIGGER parts.events_default.touch: unexpected
+-- TRIGGER parts.events_default.touch: enabled
 ALTER TABLE parts.events_default DISABLE TRIGGER touch;
 -- TRIGGER shop.orders.touch: comment
 COMMENT ON TRIGGER touch ON shop.orders IS NULL;
@@ -773,8 +791,8 @@ COMMENT ON POLICY own ON shop.orders IS 'x';
 
 ---- sequences
 
--- SEQUENCE shop.added: unexpected
-CREATE SEQUENCE shop.added;
+-- SEQUENCE shop.added_sequence: unexpected
+CREATE SEQUENCE shop.added_sequence;
 -- SEQUENCE shop.down: missing
 DROP SEQUENCE shop.down;
 -- SEQUENCE shop.down: increment
@@ -895,10 +913,10 @@ GRANT EXECUTE ON FUNCTION code.standard(integer, integer) TO CURRENT_USER;
 COMMENT ON FUNCTION code.plain(integer) IS NULL;
 -- FUNCTION code.plain(): comment
 COMMENT ON FUNCTION code.plain() IS 'x';
--- FUNCTION code.unused(): missing | FUNCTION spare.unused(): unexpected
+-- FUNCTION code.unused(): renamed to FUNCTION spare.unused()
 ALTER FUNCTION code.unused() SET SCHEMA spare;
--- PROCEDURE code.added(): unexpected
-CREATE PROCEDURE code.added() LANGUAGE sql AS '';
+-- PROCEDURE code.added_procedure(): unexpected
+CREATE PROCEDURE code.added_procedure() LANGUAGE sql AS '';
 -- PROCEDURE code.run_standard(): missing
 DROP PROCEDURE code.run_standard();
 -- PROCEDURE code.run(integer, text): security definer
@@ -962,8 +980,8 @@ COMMENT ON AGGREGATE code.total(numeric) IS NULL;
 
 ---- types
 
--- ENUM types.added: unexpected
-CREATE TYPE types.added AS ENUM ('a');
+-- ENUM types.added_enum: unexpected
+CREATE TYPE types.added_enum AS ENUM ('a');
 -- ENUM types.nothing: missing
 DROP TYPE types.nothing;
 -- ENUM types.status: values
@@ -1035,8 +1053,8 @@ DROP TYPE types.blob CASCADE; CREATE TYPE types.blob; CREATE FUNCTION types.blob
 DROP TYPE types.blob CASCADE; CREATE TYPE types.blob; CREATE FUNCTION types.blob_in(cstring) RETURNS types.blob LANGUAGE internal IMMUTABLE STRICT AS 'textin'; CREATE FUNCTION types.blob_out(types.blob) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout'; CREATE TYPE types.blob (INPUT = types.blob_in, OUTPUT = types.blob_out, STORAGE = extended, COLLATABLE = true, ANALYZE = ts_typanalyze);
 -- TYPE types.blob: typmod input
 DROP TYPE types.blob CASCADE; CREATE TYPE types.blob; CREATE FUNCTION types.blob_in(cstring) RETURNS types.blob LANGUAGE internal IMMUTABLE STRICT AS 'textin'; CREATE FUNCTION types.blob_out(types.blob) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout'; CREATE TYPE types.blob (INPUT = types.blob_in, OUTPUT = types.blob_out, STORAGE = extended, COLLATABLE = true, TYPMOD_IN = varchartypmodin);
--- DOMAIN types.added: unexpected
-CREATE DOMAIN types.added AS integer;
+-- DOMAIN types.added_domain: unexpected
+CREATE DOMAIN types.added_domain AS integer;
 -- DOMAIN types.grade: missing
 DROP DOMAIN types.grade;
 -- DOMAIN types.email: default
@@ -1066,11 +1084,11 @@ ALTER DOMAIN types.email DROP CONSTRAINT email_short;
 ALTER DOMAIN types.tags VALIDATE CONSTRAINT tags_not_valid;
 -- DOMAIN CONSTRAINT types.email.email_has_at: comment
 COMMENT ON CONSTRAINT email_has_at ON DOMAIN types.email IS NULL;
--- RANGE TYPE types.added: unexpected
-CREATE TYPE types.added AS RANGE (SUBTYPE = integer);
+-- RANGE TYPE types.added_range: unexpected
+CREATE TYPE types.added_range AS RANGE (SUBTYPE = integer);
 -- RANGE TYPE types.times: missing
 DROP TYPE types.times;
--- RANGE TYPE types.times: subtype
+-- RANGE TYPE types.times: operator class | RANGE TYPE types.times: subtype
 DROP TYPE types.times; CREATE TYPE types.times AS RANGE (SUBTYPE = timetz);
 -- RANGE TYPE types.times: multirange type
 DROP TYPE types.times; CREATE TYPE types.times AS RANGE (SUBTYPE = time, MULTIRANGE_TYPE_NAME = types.many_times);
@@ -1086,10 +1104,8 @@ ALTER TYPE types.words OWNER TO catalog_lead;
 REVOKE USAGE ON TYPE types.floats FROM catalog_reader;
 -- RANGE TYPE types.floats: comment
 COMMENT ON TYPE types.floats IS NULL;
--- RANGE TYPE types.floats: multirange comment
-COMMENT ON TYPE types.many_floats IS 'x';
--- COLLATION types.added: unexpected
-CREATE COLLATION types.added FROM "C";
+-- COLLATION types.added_collation: unexpected
+CREATE COLLATION types.added_collation FROM "C";
 -- COLLATION types.mixed: missing
 DROP COLLATION types.mixed;
 -- COLLATION types.mixed: lc_collate
@@ -1396,8 +1412,8 @@ ALTER DEFAULT PRIVILEGES FOR ROLE catalog_lead GRANT SELECT ON SEQUENCES TO PUBL
 CREATE EXTENSION tablefunc SCHEMA code;
 -- EXTENSION unaccent: missing (with citext)
 DROP EXTENSION unaccent;
--- EXTENSION pg_trgm: schema (with citext)
-ALTER EXTENSION pg_trgm SET SCHEMA spare;
+-- EXTENSION btree_gist: schema (with citext)
+ALTER EXTENSION btree_gist SET SCHEMA spare;
 -- EXTENSION citext: comment (with citext)
 COMMENT ON EXTENSION citext IS 'x';
 -- EXTENSION hstore: version (with citext)
@@ -1407,37 +1423,64 @@ COMMENT ON EXTENSION plpgsql IS 'x';
 -- FUNCTION code.unused(): missing (with citext)
 ALTER EXTENSION citext ADD FUNCTION code.unused();
 
+---- what changes nothing
+
+-- nothing
+GRANT SELECT ON shop.no_columns TO CURRENT_USER;
+GRANT EXECUTE ON FUNCTION code.unused() TO PUBLIC;
+GRANT SELECT ON shop.plain TO catalog_app; REVOKE SELECT ON shop.plain FROM catalog_app;
+GRANT SELECT (a) ON shop.plain TO catalog_app; REVOKE SELECT (a) ON shop.plain FROM catalog_app;
+REVOKE ALL ON SCHEMA spare FROM CURRENT_USER; GRANT ALL ON SCHEMA spare TO CURRENT_USER;
+ALTER DEFAULT PRIVILEGES FOR ROLE catalog_lead GRANT SELECT ON TABLES TO PUBLIC; ALTER DEFAULT PRIVILEGES FOR ROLE catalog_lead REVOKE SELECT ON TABLES FROM PUBLIC;
+ALTER TABLE shop.customers RESET (fillfactor); ALTER TABLE shop.customers SET (fillfactor = 80);
+INSERT INTO shop.excluded VALUES ('x'); UPDATE shop.cache SET at = now();
+REINDEX INDEX shop.orders_pkey;
+ANALYZE shop.plain;
+TRUNCATE shop.plain;
+UPDATE pg_collation SET collversion = '0' WHERE collname = 'plain';
+DROP VIEW shop.local_checked; CREATE VIEW shop.local_checked WITH (security_barrier = false, security_invoker = true) AS SELECT id, name FROM shop.customers WHERE id > 10 WITH LOCAL CHECK OPTION;
+DROP POLICY adding ON shop.orders; CREATE POLICY adding ON shop.orders FOR INSERT TO catalog_lead WITH CHECK (amount < 100);
+DROP TRIGGER emptied ON shop.orders; CREATE TRIGGER emptied BEFORE TRUNCATE ON shop.orders FOR EACH STATEMENT EXECUTE FUNCTION code.touch();
+CREATE OR REPLACE FUNCTION code.unused() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+ALTER TABLE shop.orders DROP CONSTRAINT orders_parent_fkey; ALTER TABLE shop.orders ADD CONSTRAINT orders_parent_fkey FOREIGN KEY (parent_id) REFERENCES shop.orders ON DELETE SET DEFAULT;
+ALTER TABLE shop.orders DROP CONSTRAINT orders_kind_check; ALTER TABLE shop.orders ADD CONSTRAINT orders_kind_check CHECK ((kind)::text = ANY (ARRAY[('web'::character varying)::text, ('phone'::character varying)::text]));
+DROP INDEX shop.orders_kind_idx; CREATE INDEX orders_kind_idx ON shop.orders (kind) WHERE ((kind)::text = ANY (ARRAY[('web'::character varying)::text, ('phone'::character varying)::text]));
+DROP PUBLICATION catalog_schemas; CREATE PUBLICATION catalog_schemas FOR TABLES IN SCHEMA types, parts;
+ALTER TABLE shop.plain ADD COLUMN more integer; ALTER TABLE shop.plain DROP COLUMN more;
+ALTER TABLE shop.plain RENAME TO renamed; ALTER TABLE shop.renamed RENAME TO plain;
+SET LOCAL search_path = shop, types, code; SET LOCAL DateStyle = 'German'; SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL TimeZone = 'Asia/Tokyo';
+
 ---- renames
 
--- TABLE shop.other: renamed
+-- TABLE shop.no_columns: renamed to TABLE shop.other
 ALTER TABLE shop.no_columns RENAME TO other;
--- COLUMN shop.order_notes.d: renamed
+-- COLUMN shop.order_notes.c: renamed to COLUMN shop.order_notes.d
 ALTER TABLE shop.order_notes RENAME COLUMN c TO d;
--- CONSTRAINT shop.orders.other: renamed
+-- CONSTRAINT shop.orders.orders_amount_check: renamed to CONSTRAINT shop.orders.other
 ALTER TABLE shop.orders RENAME CONSTRAINT orders_amount_check TO other;
--- INDEX shop.other: renamed
+-- INDEX shop.orders_hash: renamed to INDEX shop.other
 ALTER INDEX shop.orders_hash RENAME TO other;
--- SEQUENCE shop.other: renamed
+-- SEQUENCE shop.plain_seq: renamed to SEQUENCE shop.other
 ALTER SEQUENCE shop.plain_seq RENAME TO other;
--- VIEW shop.other: renamed
+-- VIEW shop.local_checked: renamed to VIEW shop.other
 ALTER VIEW shop.local_checked RENAME TO other;
--- MATERIALIZED VIEW shop.other: renamed
+-- MATERIALIZED VIEW shop.filled: renamed to MATERIALIZED VIEW shop.other
 ALTER MATERIALIZED VIEW shop.filled RENAME TO other;
--- FUNCTION code.other(): renamed
+-- FUNCTION code.unused(): renamed to FUNCTION code.other()
 ALTER FUNCTION code.unused() RENAME TO other;
--- ENUM types.other: renamed
+-- ENUM types.nothing: renamed to ENUM types.other
 ALTER TYPE types.nothing RENAME TO other;
--- TRIGGER shop.orders.other: renamed
+-- TRIGGER shop.orders.emptied: renamed to TRIGGER shop.orders.other
 ALTER TRIGGER emptied ON shop.orders RENAME TO other;
--- POLICY shop.orders.other: renamed
+-- POLICY shop.orders.own: renamed to POLICY shop.orders.other
 ALTER POLICY own ON shop.orders RENAME TO other;
--- RULE shop.plain.other: renamed
+-- RULE shop.plain.tell: renamed to RULE shop.plain.other
 ALTER RULE tell ON shop.plain RENAME TO other;
--- SCHEMA other: renamed
+-- SCHEMA spare: renamed to SCHEMA other
 ALTER SCHEMA spare RENAME TO other;
--- PUBLICATION other: renamed
+-- PUBLICATION catalog_all: renamed to PUBLICATION other
 ALTER PUBLICATION catalog_all RENAME TO other;
--- DOMAIN CONSTRAINT types.tags.other: renamed
+-- DOMAIN CONSTRAINT types.tags.tags_check: renamed to DOMAIN CONSTRAINT types.tags.other
 ALTER DOMAIN types.tags RENAME CONSTRAINT tags_check TO other;
--- STATISTICS shop.other: renamed
+-- STATISTICS shop.orders_expr: renamed to STATISTICS shop.other
 ALTER STATISTICS shop.orders_expr RENAME TO other;

@@ -10,13 +10,16 @@ The roles belong to the server. They are made if missing, begin with ``catalog_`
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
+
+from tests.servers import Database, Server, fresh_database
 
 ROLES = ("catalog_owner", "catalog_app", "catalog_reader", "catalog_lead", "catalog Odd.Röle")
 
@@ -64,7 +67,6 @@ def shuffled(parts: Sequence[Part], seed: int) -> list[Part]:
 
 def make_large(connection: "psycopg.Connection[Any]", seed: int | None = None) -> None:
     """Make the schema, with a seed in another order than the text's; needs a superuser in autocommit mode."""
-    make_roles(connection)
     parts = available(connection)
     for part in parts if seed is None else shuffled(parts, seed):
         connection.execute(part.text.encode())
@@ -95,3 +97,16 @@ def drop_subscriptions(connection: "psycopg.Connection[Any]") -> None:
     mine = "SELECT subname FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = subdbid"
     for (name,) in connection.execute(f"{mine} WHERE datname = pg_catalog.current_database()").fetchall():
         connection.execute(sql.SQL("DROP SUBSCRIPTION {}").format(sql.Identifier(name)))
+
+
+@contextmanager
+def schema_database(server: Server) -> Iterator[Database]:
+    """Make an empty database that has the roles, and may have subscriptions when it goes."""
+    with fresh_database(server) as database:
+        with database.connect() as connection:
+            make_roles(connection)
+        try:
+            yield database
+        finally:
+            with database.connect() as connection:
+                drop_subscriptions(connection)
