@@ -204,7 +204,7 @@ class _Comparing:
             if whole in side:
                 return True
             other = self._before.objects.get(whole), self._after.objects.get(whole)
-            if kind.follows and all(other):
+            if all(other) and _is_followed(BY_NAME[whole.kind], kind.follows):
                 values = [found.properties.get(kind.follows) for found in other if found]
                 if values[0] != values[1]:
                     return True
@@ -280,6 +280,11 @@ class _Comparing:
         for old, new in self._names:
             text = old.sub(lambda _, new=new: new, text)  # type: ignore[misc]
         return text
+
+
+def _is_followed(kind: Kind, name: str) -> bool:
+    """Whether the kind has that property, and not only as the order of its members."""
+    return any(property.name == name and property.form is not Form.ORDER for property in kind.properties)
 
 
 def _properties(kind: Kind, majors: tuple[int, int]) -> Iterator[Property]:

@@ -24,7 +24,7 @@ _COLUMNS = Property(
     form=Form.ORDER,
 )
 _OUTPUT = Property(
-    "output",
+    "columns",
     "ARRAY(SELECT quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attcollation "
     "NOT IN (0, t.typcollation) THEN ' COLLATE ' || a.attcollation::regcollation ELSE '' END FROM pg_attribute a "
     "JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
@@ -196,7 +196,7 @@ COLUMN = Kind(
         "FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace "
         "WHERE i.inhrelid = c.oid) END"
     ),
-    follows="output",
+    follows="columns",
     folds=True,
     properties=(
         Property("type", "CASE WHEN c.relkind NOT IN ('v', 'm') THEN format_type(a.atttypid, a.atttypmod) END"),

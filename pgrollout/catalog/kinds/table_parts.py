@@ -47,8 +47,8 @@ CONSTRAINT = Kind(
             "THEN 'inherited and its own' ELSE 'inherited' END END",
             if_both=True,
         ),
-        Property("storage parameters", f"CASE WHEN {_HAS_INDEX} THEN x.reloptions END", form=Form.SET),
-        Property("statistics targets", f"CASE WHEN {_HAS_INDEX} THEN {_TARGETS} END", form=Form.SET),
+        Property("index storage parameters", f"CASE WHEN {_HAS_INDEX} THEN x.reloptions END", form=Form.SET),
+        Property("index statistics targets", f"CASE WHEN {_HAS_INDEX} THEN {_TARGETS} END", form=Form.SET),
         Property(
             "index comment",
             f"CASE WHEN {_HAS_INDEX} THEN obj_description(k.conindid, 'pg_class') END",

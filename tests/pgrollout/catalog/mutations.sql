@@ -608,7 +608,7 @@ CREATE OR REPLACE VIEW shop.with_default AS SELECT id, name, note FROM shop.cust
 CREATE OR REPLACE VIEW shop.on_good AS SELECT name AS "Name", g.* FROM shop.good g WHERE NOT status IN ('bat');
 -- VIEW shop.on_good: definition | VIEW shop.on_good: columns
 CREATE OR REPLACE VIEW shop.on_good AS SELECT name AS "Name", g.*, 1 AS more FROM shop.good g WHERE NOT status IN ('bad');
--- VIEW shop.on_good: definition | VIEW shop.on_good: columns
+-- COLUMN shop.on_good."Name": renamed to COLUMN shop.on_good."name of"
 ALTER VIEW shop.on_good RENAME COLUMN "Name" TO "name of";
 -- VIEW shop.good_checked: options
 ALTER VIEW shop.good_checked SET (security_barrier = false);
