@@ -39,7 +39,7 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     ├── ProgramMissing              1   no pg_dump or pg_restore here fits the server
     └── WaitingCanCure              75  the same command may succeed later
         ├── LockNotAcquired
-        ├── TableNotReadable            a dump waits for a table that somebody else has locked
+        ├── TableNotReadable            a dump, or a look at the schema, waits for a table that somebody else has locked
         ├── ConnectionBroken
         ├── ServerUnavailable
         └── Interrupted
@@ -723,7 +723,7 @@ class LockNotAcquired(WaitingCanCure):
 
 
 class TableNotReadable(WaitingCanCure):
-    """A dump reads every table, and somebody has one of them locked all the time that it may wait."""
+    """Every table is read, for a dump or its definition, and somebody has one locked all the time that this may wait."""
 
     def __init__(self, waited_ms: int, holders: str) -> None:
         super().__init__(waited_ms, holders)
@@ -731,7 +731,7 @@ class TableNotReadable(WaitingCanCure):
 
     def __str__(self) -> str:
         return (
-            f"A dump reads every table, and waited {self.waited_ms / 1000:.0f} s for one that somebody else has locked: "
+            f"Every table has to be read, and after {self.waited_ms / 1000:.0f} s somebody else still has one locked: "
             f"{self.holders}. Wait for that session to end, or end it, then run this again."
         )
 

@@ -12,11 +12,22 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 
 from pgrollout.errors import ConfigurationError
 from pgrollout.files import STATE_NAME
@@ -39,6 +50,32 @@ class Shadow(BaseModel):
     url: SecretStr | None = Field(None, description="That URL itself; from PGROLLOUT_SHADOW_URL only.", exclude=True)
     roles: tuple[str, ...] = Field((), description="Roles made NOLOGIN there if missing; GRANT statements add theirs.")
     setup_sql: str | None = Field(None, description="SQL file run first: what production has and no migration makes.")
+
+
+def _day(value: Any) -> date:
+    """Return the day that is meant: pydantic would take a number for seconds since 1970."""
+    if type(value) is date:
+        return value
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise ValueError("is no day; write it as 2026-12-31")
+
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class DriftIgnore(BaseModel):
+    """Drift that somebody accepts until a day."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    object: _Text = Field(description="Which objects, as drift prints them, with * and ?: INDEX shop.orders_tmp_idx.")
+    property: _Text | None = Field(None, description="Only this property of them; left out, all that differs.")
+    reason: _Text = Field(description="Why it is accepted.")
+    until: Annotated[date, BeforeValidator(_day)] = Field(description="The last day on which it is.")
 
 
 class Database(BaseModel):
@@ -70,6 +107,12 @@ class Database(BaseModel):
     backup_dir: str = Field(".pgrollout/backups", description="Folder that backups are written to.")
     backup_jobs: PositiveInt = Field(4, description="Tables dumped at the same time.")
     alert_url_env: str | None = Field(None, description="Environment variable with the webhook told of failed runs.")
+    drift_gate: Literal["refuse", "warn"] = Field(
+        "refuse", description="Drift on what a pending file touches: the run is refused, or only warned of."
+    )
+    drift_ignore: tuple[DriftIgnore, ...] = Field(
+        (), description="Drift that is accepted until a day; in the file only."
+    )
     shadow: Shadow = Field(Shadow(), description="The throw-away database that the directory is replayed on.")
 
     def path(self, value: str) -> Path:
@@ -127,7 +170,7 @@ def database_names(environ: Mapping[str, str] = os.environ, start: Path | None =
 
 def flag_keys() -> tuple[str, ...]:
     """Return the keys that a command line may give: those of the database, and the shadow's as ``shadow_<key>``."""
-    ours = (key for key in Database.model_fields if key not in ("name", "root", "shadow"))
+    ours = (key for key in Database.model_fields if key not in _NO_TEXT)
     return (*ours, *(f"shadow_{key}" for key in Shadow.model_fields if key != "url"))
 
 
@@ -178,7 +221,7 @@ def load(
     ):
         for key in model.model_fields:
             variable = prefix + key.upper()
-            if key in ("name", "root", "shadow"):
+            if key in _NO_TEXT:
                 continue
             if variable in environ:
                 target[key] = _from_text(model, key, environ[variable])
@@ -281,6 +324,8 @@ _NOT_IN_FILE = {
     "name": "A database is named by its table, [database.NAME].",
     "root": "Paths start at the folder of the file.",
 }
+_NO_TEXT = ("name", "root", "shadow", "drift_ignore")
+"""Keys that are neither a flag nor a variable."""
 _SHADOW_ADVICE = "Write [database.NAME.shadow], and below it server, url_env, roles or setup_sql."
 
 
@@ -323,6 +368,8 @@ def _configuration_error(
 ) -> ConfigurationError:
     first = error.errors(include_url=False, include_input=False)[0]
     loc = tuple(str(part) for part in first["loc"])
+    if loc[0] == "drift_ignore":
+        return _drift_ignore_error(first["type"], first["msg"], loc[1:], f"{path}, [[database.{name}.drift_ignore]]")
     model: type[BaseModel] = Shadow if error.title == "Shadow" else Database
     prefix = ("shadow",) if model is Shadow else ()
     table = f"[database.{name}.shadow]" if model is Shadow else f"[database.{name}]"
@@ -335,3 +382,15 @@ def _configuration_error(
         meant = "".join(f"Did you mean {key!r}? " for key in get_close_matches(loc[0], known, n=1))
         return ConfigurationError(source, f"unknown key {loc[0]!r}.", f"{meant}Known: {', '.join(known)}.")
     return ConfigurationError(source, f"{'.'.join(loc)}: {first['msg']}.")
+
+
+def _drift_ignore_error(kind: str, message: str, loc: tuple[str, ...], where: str) -> ConfigurationError:
+    known = ", ".join(DriftIgnore.model_fields)
+    if len(loc) < 2:
+        return ConfigurationError(where, "is no list of tables.", f"Each has: {known}.")
+    where = f"{where}, entry {int(loc[0]) + 1}"
+    if kind == "extra_forbidden":
+        return ConfigurationError(where, f"unknown key {loc[1]!r}.", f"Known: {known}.")
+    if kind == "missing":
+        return ConfigurationError(where, f"{loc[1]} is missing.", "Each says which object, why, and until which day.")
+    return ConfigurationError(where, f"{loc[1]}: {message.removeprefix('Value error, ')}.")

@@ -11,7 +11,7 @@ from pgrollout.commands.logs import set_up_logging
 from pgrollout.commands.options import answer, example, log_options
 from pgrollout.errors import ConfigurationError
 
-STAGES = ("build", "validate", "hash", "backup", "apply", "verify")
+STAGES = ("build", "validate", "hash", "backup", "apply", "verify", "drift")
 
 
 @click.command(

@@ -44,6 +44,7 @@ VALUES: dict[str, tuple[Any, Any, Any]] = {
     "backup_dir": ("a", "b", "c"),
     "backup_jobs": (1, 2, 3),
     "alert_url_env": ("A", "B", "C"),
+    "drift_gate": ("warn", "refuse", "warn"),
     "shadow_server": ("none", "url", "embedded"),
     "shadow_url_env": ("A", "B", "C"),
     "shadow_url": (None, "postgresql://b", "postgresql://c"),
@@ -78,7 +79,9 @@ def toml(key: str, content: Any) -> str:
 
 def test_every_key_is_covered() -> None:
     """A new key needs a row in the table above."""
-    keys = set(Database.model_fields) - {"name", "root", "shadow"} | {f"shadow_{key}" for key in Shadow.model_fields}
+    keys = set(Database.model_fields) - {"name", "root", "shadow", "drift_ignore"} | {
+        f"shadow_{key}" for key in Shadow.model_fields
+    }
 
     assert set(VALUES) == keys
 
@@ -409,3 +412,45 @@ def test_a_url_in_the_place_of_its_name_is_masked(tmp_path: Path, key: str) -> N
         target(database, environ={})
 
     assert "S3cret" not in str(caught.value)
+
+
+# Drift that is accepted.
+
+ENTRY = '[[database.reader.drift_ignore]]\nobject = "TABLE shop.*"\nreason = "a test"\nuntil = 2026-12-31\n'
+
+
+def test_drift_ignore(tmp_path: Path) -> None:
+    """Each entry says which objects, why and until which day; it is in the JSON of a request, and comes back."""
+    write(tmp_path, ENTRY + ENTRY.replace("2026-12-31", '"2027-01-01"') + 'property = "grants"\n')
+
+    database = load(None, None, {}, tmp_path)
+
+    first, second = database.drift_ignore
+    assert (first.object, first.property, first.reason) == ("TABLE shop.*", None, "a test")
+    assert (str(first.until), str(second.until), second.property) == ("2026-12-31", "2027-01-01", "grants")
+    assert Database.model_validate_json(database.model_dump_json()).drift_ignore == database.drift_ignore
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (("reason", "reasn"), "entry 1: reason is missing"),
+        (('"a test"', '" "'), "entry 1: reason: "),
+        (("until = 2026-12-31", ""), "entry 1: until is missing"),
+        (("2026-12-31", "20261231"), "entry 1: until: is no day; write it as 2026-12-31"),
+        (("2026-12-31", '"tomorrow"'), "entry 1: until: is no day; write it as 2026-12-31"),
+        (("2026-12-31", "2026-12-31T10:00:00"), "entry 1: until: is no day; write it as 2026-12-31"),
+        (('"TABLE shop.*"', '""'), "entry 1: object: "),
+        (("reason", 'who = "me"\nreason'), "entry 1: unknown key 'who'. Known: object, property, reason, until."),
+        (("[[database.reader.drift_ignore]]", "[database.reader.drift_ignore]"), "is no list of tables"),
+    ],
+)
+def test_drift_ignore_that_says_too_little(tmp_path: Path, change: tuple[str, str], problem: str) -> None:
+    """Nothing is accepted for ever, or without a reason; the entry is named."""
+    write(tmp_path, ENTRY.replace(*change))
+
+    with pytest.raises(ConfigurationError) as caught:
+        load(None, None, {}, tmp_path)
+
+    assert "[[database.reader.drift_ignore]]" in str(caught.value)
+    assert problem in str(caught.value)
