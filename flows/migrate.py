@@ -11,12 +11,11 @@ from typing import Any
 
 import click
 from prefect import flow, runtime
-from prefect.settings import PREFECT_UI_URL
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows import foreground
 from flows.failure import tell_operator
-from flows.pipeline import publish_plan, reported
+from flows.pipeline import page, publish_plan, reported
 from flows.report import RunReport
 from pgrollout import cli, settings
 from pgrollout.commands.options import database_options, dry_run_option, example, format_option, release_option
@@ -97,11 +96,6 @@ def migrate(request: MigrateRequest = DEFAULT) -> str:
         applied = stage(apply, ApplyRequest(**common, **chosen, **approved, **started))
         stage(verify, VerifyRequest(**common, allow_pending=request.dry_run or bool(request.to_version)))
     return applied.summary
-
-
-def page() -> str:
-    """Return the address of this run's page; empty where nobody serves one."""
-    return f"{PREFECT_UI_URL.value()}/runs/flow-run/{runtime.flow_run.id}" if PREFECT_UI_URL.value() else ""
 
 
 def taken(report: BackupReport) -> TakenBackup | None:

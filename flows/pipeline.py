@@ -7,14 +7,14 @@ they are asked, is the flow's business.
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from prefect import Task
-from prefect.artifacts import create_markdown_artifact
+from prefect import Task, runtime
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.exceptions import TerminationSignal
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_UI_URL, temporary_settings
 from prefect.utilities.annotations import opaque
 
 from flows.report import RunReport, run_report
@@ -80,15 +80,13 @@ def _ending(error: BaseException) -> tuple[str, ExitCode]:
 
 
 @contextmanager
-def reported(report: RunReport) -> Iterator[Stages]:
-    """Give what runs the stages, and publish the report of the run however it ends."""
+def reported(report: RunReport, key: str = "run-report") -> Iterator[Stages]:
+    """Give what runs the stages, and publish the report of the run however it ends, under the key and the database."""
     LATEST.append(report)
     try:
         yield Stages(report)
     finally:
-        publish(
-            f"run-report-{artifact_key(report.database)}", run_report(report), f"{report.database}: {report.headline}"
-        )
+        publish(f"{key}-{artifact_key(report.database)}", run_report(report), f"{report.database}: {report.headline}")
 
 
 def publish_plan(plan: Plan | None) -> None:
@@ -99,12 +97,26 @@ def publish_plan(plan: Plan | None) -> None:
 
 
 def publish(key: str, markdown: str, description: str) -> None:
-    """Make an artifact; a run never fails for want of one, and does not wait long for a server that is gone."""
+    """Make a page of an artifact; a run never fails for want of one, and does not wait long for a server that is gone."""
+    _publish(key, lambda: create_markdown_artifact(markdown, key=key, description=description))
+
+
+def publish_table(key: str, rows: list[dict[str, str]], description: str) -> None:
+    """Make a table of an artifact, on the same terms."""
+    _publish(key, lambda: create_table_artifact(rows, key=key, description=description))
+
+
+def _publish(key: str, make: Callable[[], object]) -> None:
     try:
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: min(RETRIES, PREFECT_CLIENT_MAX_RETRIES.value())}):
-            create_markdown_artifact(markdown, key=key, description=description)
+            make()
     except Exception as error:
         log.warning("artifact not made key=%s reason=%s", key, type(error).__name__)
+
+
+def page() -> str:
+    """Return the address of this run's page; empty where nobody serves one."""
+    return f"{PREFECT_UI_URL.value()}/runs/flow-run/{runtime.flow_run.id}" if PREFECT_UI_URL.value() else ""
 
 
 def artifact_key(database: str) -> str:

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
-from pgrollout.errors import ExitCode
+from pgrollout.errors import ExitCode, PgrolloutError
 from pgrollout.stages.apply import ApplyReport
 from pgrollout.stages.backup import BackupReport
 from pgrollout.stages.build import BuildReport
+from pgrollout.stages.drift import DriftReport
+from pgrollout.stages.drift_text import as_markdown
 from pgrollout.stages.stage import Outcome, Report
 from pgrollout.stages.validate import ValidateReport
 from pgrollout.stages.verify import VerifyReport
@@ -54,11 +56,13 @@ class RunReport:
     error: str = ""
     exit_code: ExitCode = ExitCode.DONE
     """Of the stage that failed."""
+    planned: tuple[str, ...] = STAGES
+    """The stages of the flow, in order."""
 
     @property
     def is_complete(self) -> bool:
         """Whether every stage ended well."""
-        return [end.name for end in self.ends] == list(STAGES) and not self.error
+        return [end.name for end in self.ends] == list(self.planned) and not self.error
 
     def ended(self, name: str, report: Report) -> None:
         """Keep the report of a stage that ended well."""
@@ -73,18 +77,25 @@ class RunReport:
         self.ends.append(StageEnd(name, FAILED, summary, duration_ms))
         self.error, self.exit_code = error, exit_code
 
+    def refused(self, error: PgrolloutError) -> None:
+        """Keep that what the last stage has found ends the run."""
+        last = self.ends.pop()
+        self.ends.append(StageEnd(last.name, FAILED, last.summary, last.duration_ms))
+        self.error, self.exit_code = str(error), error.code
+
     def stages(self) -> list[StageEnd]:
-        """Return all six, those not reached among them."""
+        """Return all that were planned, those not reached among them."""
         reached = {end.name for end in self.ends}
-        return [*self.ends, *(StageEnd(name, NOT_REACHED, "") for name in STAGES if name not in reached)]
+        return [*self.ends, *(StageEnd(name, NOT_REACHED, "") for name in self.planned if name not in reached)]
 
     @property
     def headline(self) -> str:
         """The run in one line."""
-        if self.error:
+        done = self.reports.get("drift")
+        if self.error and done is None:
             return f"failed at {self.ends[-1].name}"
-        applied = self.reports.get("apply")
-        return applied.summary if applied else "nothing done yet"
+        done = done or self.reports.get("apply")
+        return done.summary if done else "nothing done yet"
 
     def to_json(self, code: ExitCode) -> str:
         """Return the run for a program."""
@@ -122,6 +133,13 @@ def _unbroken(text: str) -> str:
 
 
 def _lines(report: RunReport) -> Iterator[str]:
+    drifted = report.report_of("drift", DriftReport)
+    if drifted is not None:
+        yield as_markdown(drifted)
+        yield f"| check | `{report.run_id}` |"
+        if report.reason:
+            yield f"| reason | {_cell(report.reason)} |"
+        return
     stages = report.stages()
     title = f"# `{report.database}`: {report.headline}"
     yield title + (" (dry run)" if report.dry_run and "dry run" not in report.headline else "")

@@ -42,7 +42,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "server": ("server", "Keep the embedded PostgreSQL running until Ctrl-C."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),
 }
-_FROM_FLOWS: Mapping[str, str] = {"migrate": "Run all six stages as a Prefect flow."}
+_FROM_FLOWS: Mapping[str, str] = {
+    "migrate": "Run all six stages as a Prefect flow.",
+    "check-drift": "Run stage drift as a Prefect flow, with an alert and a table of what has drifted.",
+}
 """Commands of other packages of this distribution join by entry point; what their help says stands here, unimported."""
 _ENTRY_POINTS = "pgrollout.commands"
 

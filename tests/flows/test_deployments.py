@@ -1,5 +1,6 @@
 """Deployments: what prefect.yaml registers can be started, and schedules are kept."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterNam
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.flows import load_flow_from_entrypoint
 
-from flows.migrate import MigrateRequest
 from pgrollout import settings
 from tests.flows.conftest import PrefectServer
 from tests.project import eventually
@@ -32,7 +32,8 @@ def test_entrypoint_loads(deployment: dict[str, Any]) -> None:
 
     found: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"])
 
-    request = MigrateRequest.model_validate(found.validate_parameters(deployment["parameters"])["request"])
+    model = inspect.signature(found.fn).parameters["request"].annotation
+    request = model.model_validate(found.validate_parameters(deployment["parameters"])["request"])
     assert request.database in settings.database_names({}, ROOT)
 
 
