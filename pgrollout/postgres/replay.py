@@ -3,19 +3,24 @@ Replay: the directory from its start, on an empty shadow database.
 
 Shows that a new database can be made, and gives the schema that the live one must have. Roles that the migrations name
 and the shadow lacks are made NOLOGIN. What this server lacks, an extension or a library that it was built without, is
-reported as not analysed; anything else that fails is an error of the directory.
+reported as not analysed, and so is what only a newer server than the shadow's knows, if the target is newer; anything else
+that fails is an error of the directory.
 """
 
 import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import psycopg
 from psycopg import sql
 
+from pgrollout import splitter
 from pgrollout.content import Content
+from pgrollout.directives import FileDirectives
 from pgrollout.errors import ReplayFailed, ServerUnavailable, StatementFailed
+from pgrollout.migration import Migration
 from pgrollout.place import place_at
 from pgrollout.postgres.chunk import MISSING_ROLE, Chunk, chunks, statement_failed
 from pgrollout.postgres.connection import Connection, connect
@@ -30,10 +35,24 @@ _NOT_HERE = {
         r'extension ".+" is not available|not supported (?:by|in) this build|unsupported XML feature|'
         r"compression method .+ not supported|requires the server to be built with"
     ),
+    "22023": re.compile(r"SSL is not supported|SSL support is not compiled in"),
     "42704": re.compile(r'collation ".+-x-icu" for encoding ".+" does not exist'),
     **dict.fromkeys(("58P01", "08001", "08006", "58030"), re.compile("")),
 }
 """What this server lacks, a feature, collation or file, or cannot reach: says nothing about the directory."""
+_EXTENSION_MISSING = {"0A000": ("CREATE", "EXTENSION")}
+"""The same, where the message is in another language: no other statement of that kind can fail so."""
+_NOT_YET_HERE = {
+    "42601": re.compile(""),  # MERGE … RETURNING on 16, NOT ENFORCED and VIRTUAL on 17
+    "42883": re.compile(""),  # uuidv7() on 17
+    "0A000": re.compile(""),
+    "22023": re.compile(r"unrecognized "),
+    "42704": re.compile(r"unrecognized |access method |type "),
+    "42P01": re.compile(r'relation "(?:pg_catalog\.)?pg_'),
+}
+"""What an older server says to what it does not know yet; nobody can tell it from a mistake there."""
+_RESTORED_CHARACTERS = 100_000
+"""Sent at once, and so in one transaction, of a dump: few round trips, and not too many locks."""
 _EXISTING_ROLE = re.compile(r'role "(.+)" already exists')
 
 
@@ -52,9 +71,14 @@ class Replayed:
         return self.not_analysed is None
 
 
-def replay(shadow: ShadowDatabase, contents: Iterable[Content]) -> Replayed:
+def replay(shadow: ShadowDatabase, contents: Iterable[Content], *, target_version: int | None = None) -> Replayed:
     """
     Run the files on the shadow database, without any history.
+
+    Args:
+        shadow: The database, empty or with what is to be there before.
+        contents: The files.
+        target_version: ``server_version_num`` of the live database's server; None if it is not known.
 
     Raises:
         ReplayFailed: A statement does not run, and not for lack of something on this server.
@@ -66,7 +90,7 @@ def replay(shadow: ShadowDatabase, contents: Iterable[Content]) -> Replayed:
             try:
                 _run(connection, content, shadow.mark_roles)
             except StatementFailed as error:
-                if (lacking := _NOT_HERE.get(error.sqlstate)) and lacking.search(error.message):
+                if is_lacking(error, shadow.version, target_version):
                     return Replayed(count, error)
                 problem = f"{error.message} (SQLSTATE {error.sqlstate})"
                 raise ReplayFailed(error.place, problem, _advice(shadow, error)) from error
@@ -74,6 +98,61 @@ def replay(shadow: ShadowDatabase, contents: Iterable[Content]) -> Replayed:
             connection.execute("DISCARD ALL")
             _speak_english(connection)
     return Replayed(count)
+
+
+def is_lacking(error: StatementFailed, version: int, target_version: int | None) -> bool:
+    """
+    Whether a statement failed because this server lacks something, which says nothing about the directory.
+
+    Args:
+        error: What the server said.
+        version: Its ``server_version_num``.
+        target_version: That of the live database's server; None if it is not known.
+    """
+    lacking = _NOT_HERE.get(error.sqlstate)
+    if lacking and lacking.search(error.message):
+        return True
+    if (words := _EXTENSION_MISSING.get(error.sqlstate)) and _first_words(error.statement) == words:
+        return True
+    unknown = _NOT_YET_HERE.get(error.sqlstate) if (target_version or 0) // 10000 > version // 10000 else None
+    return unknown is not None and unknown.search(error.message) is not None
+
+
+def _first_words(statement: str) -> tuple[str, ...]:
+    return next((each.keywords[:2] for each in splitter.split(statement).statements), ())
+
+
+def restore(shadow: ShadowDatabase, schema_sql: bytes) -> StatementFailed | None:
+    """
+    Run a plain dump of a schema on the empty shadow database; return what this server cannot run, None if it ran all.
+
+    The dump comes from a server that has all this: what fails here is what this one lacks.
+    """
+    content = _as_content(schema_sql.decode("utf-8", "replace"))
+    with connect(shadow.database, application_name="pgrollout/shadow") as connection:
+        _speak_english(connection)
+        try:
+            made: set[str] = set()
+            for piece in chunks(content, 0, _RESTORED_CHARACTERS):
+                _with_roles(connection, partial(_run_piece, connection, content, piece), made, shadow.mark_roles)
+        except StatementFailed as error:
+            return error
+    return None
+
+
+def _as_content(text: str) -> Content:
+    """Return the dump as something that can be run; what it says to psql is blank."""
+    for command in splitter.spans(text).psql_commands:
+        end = command.offset + len(command.text)
+        text = text[: command.offset] + " " * len(command.text) + text[end:]
+    statements = splitter.split(text).statements
+    directives = FileDirectives(tx_mode="none")
+    return Content(Migration("live schema", text.encode()), text, directives, statements, False, ())
+
+
+def _run_piece(connection: Connection, content: Content, piece: Chunk) -> StatementFailed | None:
+    answer = _send(connection, piece.text, content)
+    return _failed(content, answer, "", piece) if isinstance(answer, Failure) else None
 
 
 def _advice(shadow: ShadowDatabase, error: StatementFailed) -> str:
@@ -89,14 +168,26 @@ def _advice(shadow: ShadowDatabase, error: StatementFailed) -> str:
 def _run(connection: Connection, content: Content, mark_roles: Callable[[], None]) -> None:
     made: set[str] = set()
     for segment in segments(content):
-        while error := _run_segment(connection, content, segment.kind, segment.first, segment.last):
-            role = MISSING_ROLE.search(error.message) if error.sqlstate == "42704" else None
-            if role is None or role[1] in made:
-                raise error
-            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role[1])))
-            log.debug("role created on the shadow role=%s", role[1])
-            made.add(role[1])
-            mark_roles()
+        _with_roles(
+            connection,
+            partial(_run_segment, connection, content, segment.kind, segment.first, segment.last),
+            made,
+            mark_roles,
+        )
+        mark_roles()
+
+
+def _with_roles(
+    connection: Connection, run: Callable[[], StatementFailed | None], made: set[str], mark_roles: Callable[[], None]
+) -> None:
+    """Run it again and again, as long as it fails for want of a role that can be made."""
+    while error := run():
+        role = MISSING_ROLE.search(error.message) if error.sqlstate == "42704" else None
+        if role is None or role[1] in made:
+            raise error
+        connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role[1])))
+        log.debug("role created on the shadow role=%s", role[1])
+        made.add(role[1])
         mark_roles()
 
 
@@ -118,10 +209,14 @@ def _run_segment(connection: Connection, content: Content, kind: Kind, first: in
         if isinstance(answer, Failure):
             if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                 send(connection, "ROLLBACK")
-            return statement_failed(content, answer, opening, piece) or StatementFailed(
-                None, content.migration.version, answer.sqlstate, answer.message, "COMMIT", "Correct the migration.", 1
-            )
+            return _failed(content, answer, opening, piece)
     return None
+
+
+def _failed(content: Content, answer: Failure, before: str, piece: Chunk) -> StatementFailed:
+    return statement_failed(content, answer, before, piece) or StatementFailed(
+        None, content.migration.version, answer.sqlstate, answer.message, "COMMIT", "Correct the migration.", 1
+    )
 
 
 def _send(connection: Connection, text: str, content: Content) -> str | Failure:

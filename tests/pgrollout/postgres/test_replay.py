@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from pgrollout.content import read_content
-from pgrollout.errors import ReplayFailed
+from pgrollout.errors import ReplayFailed, StatementFailed
 from pgrollout.migration import Migration
 from pgrollout.postgres.connection import connect
-from pgrollout.postgres.replay import Replayed, replay
+from pgrollout.postgres.replay import Replayed, is_lacking, replay
 from pgrollout.postgres.shadow import ShadowDatabase, shadow
 from pgrollout.settings import Shadow
 from tests.servers import Database
@@ -153,12 +153,14 @@ def test_what_this_server_lacks_is_not_analysed(made: ShadowDatabase) -> None:
         "CREATE TABLE t (body text COMPRESSION lz4)",
         "SELECT table_to_xml('pg_am', true, false, '')",
         "COPY pg_am TO '/no/such/folder/file'",
+        "CREATE SUBSCRIPTION s CONNECTION 'host=localhost port=1 sslmode=require' PUBLICATION p",
+        "ALTER SYSTEM SET ssl = on",
     ],
 )
 def test_what_the_embedded_server_lacks_is_not_analysed(database: Database, tmp_path: Path, statement: str) -> None:
     """Extensions, ICU, XML and compression that the wheel is built without say nothing about the directory."""
     with shadow_on(database, tmp_path) as made:
-        assert play(made, a=f"{statement};\n").not_analysed is not None
+        assert play(made, a=f"{NONE}{statement};\n").not_analysed is not None
 
 
 @pytest.mark.parametrize(
@@ -177,6 +179,47 @@ def test_what_no_server_can_run_is_an_error(made: ShadowDatabase, statement: str
     """A statement that PostgreSQL does not support anywhere is the directory's, not the shadow's."""
     with pytest.raises(ReplayFailed, match=problem):
         play(made, a=f"{NONE}{statement};\n")
+
+
+@pytest.mark.parametrize(
+    ("since", "statement"),
+    [
+        (17, "MERGE INTO t USING t s ON s.i = t.i WHEN NOT MATCHED THEN DO NOTHING RETURNING t.i"),
+        (18, "ALTER TABLE t ADD CHECK (i > 0) NOT ENFORCED"),
+        (18, "ALTER TABLE t ADD j int GENERATED ALWAYS AS (i * 2) VIRTUAL"),
+        (18, "ALTER TABLE t ADD u uuid DEFAULT uuidv7()"),
+        (18, "SET file_copy_method = 'clone'"),
+        (18, "CREATE VIEW v AS SELECT * FROM pg_aios"),
+    ],
+)
+def test_what_only_a_newer_server_knows(made: ShadowDatabase, since: int, statement: str) -> None:
+    """It is not analysed where the target is newer than the shadow; elsewhere it is the directory's error."""
+    contents = [read_content(Migration("a.sql", f"CREATE TABLE t (i int);\n{statement};\n".encode()))]
+    if made.version >= since * 10000:
+        assert replay(made, contents, target_version=made.version).is_complete
+        return
+
+    lacking = replay(made, contents, target_version=since * 10000).not_analysed
+
+    assert lacking is not None
+    assert lacking.statement.startswith(statement[:20])
+    for same in (None, made.version):
+        with pytest.raises(ReplayFailed):
+            replay(made, contents, target_version=same)
+
+
+def test_a_mistake_is_one_for_a_newer_target_too(made: ShadowDatabase) -> None:
+    """A column that is not there is the directory's error, however new the target is."""
+    with pytest.raises(ReplayFailed, match='column "nope" does not exist'):
+        replay(made, [read_content(Migration("a.sql", b"SELECT nope;\n"))], target_version=990000)
+
+
+def test_an_extension_that_is_missing_in_another_language() -> None:
+    """Where messages cannot be had in English, the statement tells what the server lacks."""
+    said = ("0A000", "Erweiterung »postgis« ist nicht verfügbar")
+
+    assert is_lacking(StatementFailed(None, "1", *said, "-- maps\nCREATE EXTENSION postgis", "", 1), 150000, None)
+    assert not is_lacking(StatementFailed(None, "1", *said, "SELECT 1", "", 1), 150000, None)
 
 
 def test_session_is_clean_for_every_file(made: ShadowDatabase) -> None:
