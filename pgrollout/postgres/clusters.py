@@ -4,10 +4,11 @@ Cached clusters: data folders of servers that were shut down, to be copied inste
 In the user's cache folder; for root, whose servers run as ``nobody``, below ``/var/lib/pgrollout``. The cache is a help, not a
 need: where it cannot be written, or something in it is amiss, there is none, and that is no error.
 
-An entry is a folder, ``<key>/data`` and ``<key>/lock``. Everything in it is on the disk before it gets its name, so it is
-whole also after a power failure; a key stands for its content, so an entry never changes. What was half made or half removed is
-called ``new-…`` or ``old-…``, and its lock is free: whoever writes next removes it. Locks are ``flock``, so they vanish
-with whoever holds them:
+An entry is a folder, ``<key>-<boot>/data`` and ``<key>-<boot>/lock``. It gets its name when it is whole, and a key stands for
+its content, so an entry never changes. Nothing waits until it is on the disk, for on a busy one that takes seconds; instead an
+entry counts only as long as the machine runs that it was made on, for nobody knows what a power failure left of it. What was
+half made or half removed is called ``new-…`` or ``old-…``, and its lock is free: whoever writes next removes it. Locks are
+``flock``, so they vanish with whoever holds them:
 
 - ``lock`` of the cache, shared, while somebody looks for an entry; exclusive, while entries come and go.
 - ``lock`` of an entry, shared, while it is copied; exclusive, while it is made or removed.
@@ -18,9 +19,12 @@ import logging
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from pgrollout.errors import ConfigurationError
@@ -35,6 +39,8 @@ _MADE, _REMOVED = "new-", "old-"
 
 def folder(account: tuple[int, int] | None) -> Path | None:
     """Return the cache's folder, made if it is not there; None where there can be none."""
+    if not boot():
+        return None
     try:
         if account is not None:
             return make_root_folder("clusters", account)
@@ -49,15 +55,34 @@ def folder(account: tuple[int, int] | None) -> Path | None:
     return found
 
 
+@cache
+def boot() -> str:
+    """Return what tells this run of the machine from those before it; empty if nothing does."""
+    try:
+        if sys.platform == "darwin":
+            argv = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+            said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+        else:
+            said = Path("/proc/sys/kernel/random/boot_id").read_text()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return said.strip().replace("-", "").lower()[:12]
+
+
+def entry(cache: Path, key: str) -> Path:
+    """Return the folder of the cluster kept under the key."""
+    return cache / f"{key}-{boot()}"
+
+
 def copy(home: Home, key: str) -> bool:
     """Make the home's data a copy of the cached cluster; false if there is none that can be copied."""
-    cache = folder(home.account)
-    if cache is None:
+    parent = folder(home.account)
+    if parent is None:
         return False
     try:
-        with _locked(cache / "lock", fcntl.LOCK_SH):
-            entry = cache / key
-            lock = os.open(entry / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with _locked(parent / "lock", fcntl.LOCK_SH):
+            kept = entry(parent, key)
+            lock = os.open(kept / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH)  # at once: who has it otherwise has the cache's too
                 os.utime(lock)
@@ -65,26 +90,26 @@ def copy(home: Home, key: str) -> bool:
                 os.close(lock)
                 raise
         try:
-            return _copied(home, entry / "data", home.data)
+            return _copied(home, kept / "data", home.data)
         finally:
             os.close(lock)
     except (OSError, ConfigurationError):
         return False
 
 
-def keep(home: Home, key: str, binaries: Path) -> bool:
+def keep(home: Home, key: str) -> bool:
     """
     Keep a copy of the home's data, which no server works on, under the key; false if it cannot be kept.
 
     The entries that were not used for longest are removed, so that few remain; none that somebody copies.
     """
-    cache = folder(home.account)
-    if cache is None:
+    parent = folder(home.account)
+    if parent is None:
         return False
-    new = cache / (_MADE + secrets.token_hex(8))
+    new = parent / (_MADE + secrets.token_hex(8))
     try:
-        with _locked(cache / "lock", fcntl.LOCK_EX):
-            _sweep(cache)
+        with _locked(parent / "lock", fcntl.LOCK_EX):
+            _sweep(parent)
             new.mkdir(mode=0o700)
             if home.account is not None:
                 os.chown(new, *home.account)
@@ -94,12 +119,11 @@ def keep(home: Home, key: str, binaries: Path) -> bool:
         log.debug("cluster not cached key=%s problem=%s", key, error)
         return False
     try:
-        is_whole = _copied(home, home.data, new / "data") and _on_disk(home, new, binaries)
-        with _locked(cache / "lock", fcntl.LOCK_EX):
-            if is_whole and not (cache / key).exists():
-                new.rename(cache / key)
-                _sync(cache)
-                _remove_old(cache, key)
+        is_whole = _copied(home, home.data, new / "data")
+        with _locked(parent / "lock", fcntl.LOCK_EX):
+            if is_whole and not (kept := entry(parent, key)).exists():
+                new.rename(kept)
+                _remove_old(parent, kept)
             return is_whole
     except (OSError, ConfigurationError) as error:
         log.debug("cluster not cached key=%s problem=%s", key, error)
@@ -111,11 +135,11 @@ def keep(home: Home, key: str, binaries: Path) -> bool:
 
 def forget(account: tuple[int, int] | None, key: str) -> None:
     """Remove a cached cluster, unless somebody copies it just now."""
-    cache = folder(account)
-    if cache is not None:
+    parent = folder(account)
+    if parent is not None:
         try:
-            with _locked(cache / "lock", fcntl.LOCK_EX):
-                _remove(cache / key)
+            with _locked(parent / "lock", fcntl.LOCK_EX):
+                _remove(entry(parent, key))
         except (OSError, ConfigurationError) as error:
             log.debug("cached cluster left key=%s problem=%s", key, error)
 
@@ -131,21 +155,6 @@ def _copied(home: Home, source: Path, target: Path) -> bool:
     return True
 
 
-def _on_disk(home: Home, entry: Path, binaries: Path) -> bool:
-    """Write everything through to the disk, as initdb does it: start writing all files, then wait for each."""
-    done = run(home, [str(binaries / "initdb"), "--sync-only", f"--pgdata={entry / 'data'}"])
-    _sync(entry)
-    return done.returncode == 0
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def _locked(path: Path, operation: int) -> Iterator[None]:
     lock = open_lock(path)
@@ -156,31 +165,31 @@ def _locked(path: Path, operation: int) -> Iterator[None]:
         os.close(lock)
 
 
-def _sweep(cache: Path) -> None:
+def _sweep(parent: Path) -> None:
     """Remove what was half made or half removed when its process was killed; the cache is locked."""
-    for entry in cache.iterdir():
-        if entry.name.startswith((_MADE, _REMOVED)):
-            _remove(entry)
+    for path in parent.iterdir():
+        if path.name.startswith((_MADE, _REMOVED)):
+            _remove(path)
 
 
-def _remove_old(cache: Path, but: str) -> None:
-    entries = [entry for entry in cache.iterdir() if (entry / "lock").exists() and entry.name != but]
-    entries = [entry for entry in entries if not entry.name.startswith((_MADE, _REMOVED))]
-    for entry in sorted(entries, key=lambda entry: (entry / "lock").stat().st_mtime_ns, reverse=True)[KEPT - 1 :]:
-        _remove(entry)
+def _remove_old(parent: Path, but: Path) -> None:
+    entries = [path for path in parent.iterdir() if (path / "lock").exists() and path != but]
+    entries = [path for path in entries if not path.name.startswith((_MADE, _REMOVED))]
+    for path in sorted(entries, key=lambda path: (path / "lock").stat().st_mtime_ns, reverse=True)[KEPT - 1 :]:
+        _remove(path)
 
 
-def _remove(entry: Path) -> None:
+def _remove(path: Path) -> None:
     """Remove an entry unless its lock is held; the cache is locked, so nobody takes that lock meanwhile."""
     try:
-        lock = os.open(entry / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        shutil.rmtree(entry, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
         return
     try:
         if try_lock(lock, fcntl.LOCK_EX):
-            old = entry.with_name(_REMOVED + secrets.token_hex(8))
-            entry.rename(old)
+            old = path.with_name(_REMOVED + secrets.token_hex(8))
+            path.rename(old)
             shutil.rmtree(old, ignore_errors=True)
     finally:
         os.close(lock)

@@ -82,7 +82,7 @@ class Embedded:
         """Return the libpq URL of a database."""
         parameters = {"host": self.host, "port": str(self.port)} | _ONLY_THE_SOCKET
         query = "&".join(f"{key}={quote(value, safe='')}" for key, value in parameters.items())
-        return f"postgresql://{self.user}@/{quote(dbname, safe='')}?{query}"
+        return f"postgresql://{quote(self.user, safe='')}@/{quote(dbname, safe='')}?{query}"
 
     def database(self, name: str) -> str:
         """

@@ -180,7 +180,7 @@ class _Server:
         key = f"empty-{identity(self._wheel)}-{hashlib.sha256(options.encode()).hexdigest()[:12]}"
         if not self.start_on_copy(key):
             initdb(self._home, self._home.data, self._binaries, *_SMALL)
-            clusters.keep(self._home, key, self._binaries)
+            clusters.keep(self._home, key)
             self._start()
 
     def start_on_copy(self, key: str) -> bool:
@@ -204,7 +204,7 @@ class _Server:
         (self._home.data / "postgresql.auto.conf").write_bytes(b"")
         # A tablespace is a folder elsewhere, and cannot be two servers'.
         is_whole = not any((self._home.data / "pg_tblspc").iterdir())
-        is_kept = is_whole and clusters.keep(self._home, key, self._binaries)
+        is_kept = is_whole and clusters.keep(self._home, key)
         self._start()
         return is_kept
 

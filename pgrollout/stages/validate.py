@@ -21,10 +21,9 @@ from pgrollout.history import ExecOrder, Pending
 from pgrollout.lint import Finding, finding_of, lint
 from pgrollout.plan import Plan
 from pgrollout.postgres.connection import connect
-from pgrollout.postgres.replay import replay
-from pgrollout.postgres.shadow import shadow
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import check_clean, read_session, read_state
+from pgrollout.postgres.template import replayed_shadow
 from pgrollout.progress import reporting
 from pgrollout.stages.deciding import Choice, decide, plan_of
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed
@@ -104,9 +103,9 @@ def examine(request: ValidateRequest) -> ValidateReport:
     not_analysed: list[str] = []
     replayed, plan = False, None
     if not findings:
-        todo = None
+        todo, version = None, None
         if not request.offline:
-            todo, plan = _plan(request, reviewed)
+            todo, plan, version = _plan(request, reviewed)
         linted = lint(contents, new=None if todo is None else {m.name for m in todo.migrations})
         findings += [_issue(finding) for finding in (*linted.findings, *linted.unused_waivers)]
         waived += [
@@ -118,7 +117,7 @@ def examine(request: ValidateRequest) -> ValidateReport:
             exit_code = ExitCode.FAILED if syntax else ExitCode.REFUSED
         else:
             try:
-                replayed = _replay(request, contents, reviewed, not_analysed)
+                replayed = _replay(request, contents, reviewed, version, not_analysed)
             except ReplayFailed as error:
                 findings.append(_replay_issue(error))
                 exit_code = ExitCode.FAILED
@@ -164,7 +163,7 @@ def _read(reviewed: Reviewed) -> tuple[list[Content], list[FoundIssue], ExitCode
     return contents, findings, exit_code
 
 
-def _plan(request: ValidateRequest, reviewed: Reviewed) -> tuple[Pending, Plan]:
+def _plan(request: ValidateRequest, reviewed: Reviewed) -> tuple[Pending, Plan, int]:
     database = request.database
     choice = Choice(
         ExecOrder(database.exec_order), request.baseline, request.to_version, allow_dirty=request.allow_dirty
@@ -179,16 +178,26 @@ def _plan(request: ValidateRequest, reviewed: Reviewed) -> tuple[Pending, Plan]:
         todo = decide(reviewed, state, choice)
         if choice.needs_clean(state):
             check_clean(connection, database, state.table)
-    return todo, plan_of(database, reviewed, state, todo)
+        version = connection.info.server_version
+    return todo, plan_of(database, reviewed, state, todo), version
 
 
-def _replay(request: ValidateRequest, contents: Sequence[Content], reviewed: Reviewed, not_analysed: list[str]) -> bool:
+def _replay(
+    request: ValidateRequest,
+    contents: Sequence[Content],
+    reviewed: Reviewed,
+    target_version: int | None,
+    not_analysed: list[str],
+) -> bool:
     newest = max((i for i, c in enumerate(contents) if c.migration.name in reviewed.checkpoints), default=0)
-    with shadow(request.database) as made, reporting("replaying the directory on the shadow"):
+    with (
+        reporting("replaying the directory on the shadow"),
+        replayed_shadow(request.database, contents[newest:], target_version=target_version) as made,
+    ):
         if made is None:
             not_analysed.append('replay: the configuration says shadow.server = "none"')
             return False
-        result = replay(made, contents[newest:])
+        result = made.replayed
     if result.not_analysed is not None:
         not_analysed.append(f"replay: the shadow's server cannot run {result.not_analysed}")
     return result.is_complete

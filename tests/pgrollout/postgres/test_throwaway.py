@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pgrollout.postgres import embedded_binaries
+from pgrollout.postgres import clusters, embedded_binaries
 from pgrollout.postgres.throwaway import cloned, throwaway
 from tests.servers import missing
 
@@ -151,12 +151,12 @@ def test_a_broken_cluster_is_not_used(key: str, cluster_cache: Path, caplog: pyt
     """A server that does not start on what is cached says so, and the entry is gone."""
     with throwaway() as server:
         assert server.keep(key)
-    (cluster_cache / key / "data" / "global" / "pg_control").write_bytes(b"\0" * 8192)
+    (clusters.entry(cluster_cache, key) / "data" / "global" / "pg_control").write_bytes(b"\0" * 8192)
 
     with cloned(key) as clone:
         assert clone is None
 
-    assert not (cluster_cache / key).exists()
+    assert not clusters.entry(cluster_cache, key).exists()
     assert f"cached cluster removed key={key}" in caplog.text
 
 
@@ -171,7 +171,7 @@ def test_killed_while_it_keeps(key: str, cluster_cache: Path) -> None:
     def stop(*arguments):
         print(server.host, flush=True)
         sys.stdin.read()
-    clusters._on_disk = stop
+    clusters._copied = stop
     server.keep({key!r})
 """.strip(),
     )
