@@ -261,7 +261,15 @@ class _Looking:
         if not reason:
             baseline = kept_baseline(self.live, state) if self.may_read_ledger else None
             owner = migrating_role(self.live, scope)
-            made = expected_schema(self.database, files, scope, owner=owner, baseline=baseline, application_name=name)
+            made = expected_schema(
+                self.database,
+                files,
+                scope,
+                owner=owner,
+                server_version=self.live.info.server_version,
+                baseline=baseline,
+                application_name=name,
+            )
             if made.catalog is not None:
                 return made.catalog
             reason = made.reason

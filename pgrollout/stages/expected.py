@@ -17,9 +17,8 @@ from pgrollout.postgres import fingerprints
 from pgrollout.postgres.catalog import read_catalog
 from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.fingerprints import Baseline
-from pgrollout.postgres.replay import replay
-from pgrollout.postgres.shadow import shadow
 from pgrollout.postgres.state import State
+from pgrollout.postgres.template import copied_shadow, replayed_shadow
 from pgrollout.progress import reporting
 from pgrollout.settings import Database
 
@@ -66,6 +65,7 @@ def expected_schema(
     scope: Scope,
     *,
     owner: str,
+    server_version: int,
     baseline: Baseline | None = None,
     application_name: str = "pgrollout",
 ) -> Expected:
@@ -77,6 +77,7 @@ def expected_schema(
         files: What was applied, as ``expected_files`` has it.
         scope: What is read.
         owner: Role that migrations run as on the live database; the shadow's is another, and means the same.
+        server_version: The live server's ``server_version_num``: what only it knows is not analysed, rather than wrong.
         baseline: The schema that the database had before its history began, if it was kept.
         application_name: How the shadow's server shows the connection.
 
@@ -85,15 +86,22 @@ def expected_schema(
         ShadowUnavailable: There is no shadow.
     """
     version = baseline.version if baseline else None
-    with reporting("replaying the directory on the shadow"), shadow(database) as made:
+    if baseline:
+        files = [file for file in files if file.version > baseline.version]
+    contents = [read_content(migration) for migration in files]
+    filled = (
+        copied_shadow(database, baseline.schema_sql.encode(), contents, target_version=server_version)
+        if baseline
+        else replayed_shadow(database, contents, target_version=server_version)
+    )
+    with reporting("replaying the directory on the shadow"), filled as made:
         if made is None:
             return Expected(None, 'the configuration says shadow.server = "none"')
-        replayed = replay(made, [read_content(migration) for migration in files])
-        if replayed.not_analysed is not None:
-            lacking = replayed.not_analysed
+        if (lacking := made.replayed.not_analysed) is not None:
             return Expected(None, f"the shadow's server cannot run {lacking.place}: {lacking.message}", version)
-        with connect(made.database, application_name=application_name) as connection:
-            return Expected(read_catalog(connection, scope, owners=[owner]), baseline=version)
+        with connect(made.shadow.database, application_name=application_name) as connection:
+            catalog = read_catalog(connection, scope, owners=[owner, made.shadow.owner])
+    return Expected(catalog, baseline=version)
 
 
 def kept_baseline(live: Connection, state: State) -> Baseline | None:

@@ -121,7 +121,13 @@ def _check_schema(
         actual = read_catalog(live, scope)
     files = expected_files(reviewed.migrations, state, reviewed.checkpoints)
     expected = expected_schema(
-        database, files, scope, owner=owner, baseline=kept_baseline(live, state), application_name=name
+        database,
+        files,
+        scope,
+        owner=owner,
+        server_version=live.info.server_version,
+        baseline=kept_baseline(live, state),
+        application_name=name,
     )
     if expected.catalog is None:
         found.notes.append(f"the schema was not compared: {expected.reason}")

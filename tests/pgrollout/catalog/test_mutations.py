@@ -1,6 +1,6 @@
 """Each single change of the large schema is found, named as what it is, and nothing else is said."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg

@@ -357,3 +357,41 @@ def test_partitions_made_at_run_time_may_be_not_valid(tmp_path: Path, database: 
         "CONSTRAINT public.events_2.mine: NOT VALID [not made by the directory]",
         "INDEX public.mine: invalid [not made by the directory]",
     }
+
+
+# A database that had a schema before its history began.
+
+OLD = """
+CREATE TABLE old (id serial PRIMARY KEY, note varchar CHECK (note IN ('a', 'b'))); CREATE ROLE "{0}_reader";
+COMMENT ON TABLE old IS 'from long ago'; GRANT SELECT ON old TO "{0}_reader"; CREATE VIEW v AS SELECT note FROM old;
+"""
+FILES = {"1_first.sql": "SELECT 'what nobody wrote down';\n", "2_old.sql": "ALTER TABLE old ADD x int;\n"}
+
+
+@pytest.fixture(params=["embedded", "url"])
+def baselined(request: pytest.FixtureRequest, tmp_path: Path, database: Database) -> tuple[Project, dict[str, Any]]:
+    """A project whose directory does not make the tables that were there, and settings of a shadow."""
+    database.execute(OLD.format(database.name))
+    database.roles.append(f"{database.name}_reader")
+    project = Project(tmp_path, database)
+    project.write(FILES)
+    project.apply(baseline="1")
+    server = Shadow(server="embedded") if request.param == "embedded" else None
+    return project, {"shadow": server or Shadow(server="url", url=SecretStr(database.url))}
+
+
+def test_what_was_there_before_the_baseline_is_expected(baselined: tuple[Project, dict[str, Any]]) -> None:
+    """The files since then are replayed on a copy of it: it is no difference, and what becomes of it is."""
+    project, shadow = baselined
+
+    report = look(project, shadow)
+
+    assert (report.differences, report.compared) == ((), True)
+    assert report.notes == ("compared with the schema that the database had at version 1, and what ran since",)
+
+    project.database.execute("DROP VIEW v; ALTER TABLE old DROP x; COMMENT ON TABLE old IS NULL")
+    assert look(project, shadow).differences == (
+        "TABLE public.old: not as the directory makes it (comment: from long ago → –)",
+        "COLUMN public.old.x: missing; the directory makes it",
+        "VIEW public.v: missing; the directory makes it",
+    )
