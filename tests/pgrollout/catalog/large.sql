@@ -323,7 +323,6 @@ CREATE TABLE shop.people OF types.person (name WITH OPTIONS PRIMARY KEY, born WI
 CREATE TABLE shop.no_columns ();
 CREATE TABLE shop.plain (a integer, b text);
 CREATE TABLE shop.excluded (a text, CONSTRAINT excluded_a EXCLUDE (lower(a) WITH =));
-ALTER INDEX shop.excluded_a ALTER COLUMN 1 SET STATISTICS 40;
 CREATE TABLE shop.owned (a integer, b smallserial, c bigserial);
 ALTER TABLE shop.owned OWNER TO catalog_owner;
 REVOKE INSERT, TRUNCATE ON shop.owned FROM catalog_owner;
