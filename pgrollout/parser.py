@@ -14,6 +14,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from pgrollout.mentions import in_text, of_parts
 from pgrollout.nodes import (
     Action,
     AddColumn,
@@ -122,6 +123,29 @@ def statement_count(text: str) -> int:
     return len(_parse(text).stmts)
 
 
+def names_in(text: str) -> frozenset[Name]:
+    """
+    Return every name in a text that may be one of the schema's objects, but for columns; all of a schema is ``Name("x", "")``.
+
+    Of code, which is not parsed, and of strings that functions get, every word is one.
+
+    Raises:
+        SyntaxProblem: It is not SQL.
+        CannotAnalyse: The parser has no wheel here, or the text is nested too deeply for it.
+    """
+    found: set[Name] = set()
+    try:
+        for raw in _parse(text).stmts:
+            kind, statement = _inner(raw.stmt)
+            if kind in _CODE:
+                found |= in_text(text)
+            found.update(Name(schema, "") for schema in _whole_schemas(kind, statement))
+            _collect(raw.stmt, found)
+    except RecursionError as error:
+        raise CannotAnalyse("it is nested too deeply") from error
+    return frozenset(found)
+
+
 @cache
 def _postgast() -> Message | None:
     try:
@@ -173,6 +197,87 @@ def _first_line(message: str) -> str:
     """An unclosed quote is quoted up to the end of the file; nobody reads that."""
     line = message.partition("\n")[0]
     return line if line == message and len(line) <= LONGEST_MESSAGE else f'{line[:LONGEST_MESSAGE]} …"'
+
+
+# Names in a parse tree, wherever they stand.
+
+_CODE = ("do_stmt", "call_stmt", "create_function_stmt", "execute_stmt")
+_NO_NAMES = frozenset({"ColumnRef", "RoleSpec", "Alias", "VariableSetStmt", "VariableShowStmt", "A_Const"})
+"""Messages in which no object of the schema is named."""
+_NO_OBJECTS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+            access_method catalogname cmd_name colname comment compression conname defname filename fk_del_action
+            fk_matchtype fk_upd_action generated_kind generated_when label payload priv_name storage strategy subname
+            subtype colnames fk_attrs keys pk_attrs using_clause
+        """,
+    )
+)
+"""Fields that name a column or another part of something, or nothing."""
+_NAME_IS_A_PART = frozenset({"AlterTableCmd", "IndexElem", "ResTarget", "StatsElem"})
+"""Messages whose ``name`` is that of a column, or of another part of the table."""
+
+
+def _collect(message: Message, found: set[Name]) -> None:
+    kind = message.DESCRIPTOR.name
+    if kind in _NO_NAMES:
+        return
+    if kind == "RangeVar":
+        found.add(_name(message) if message.schemaname else Name("", message.relname))
+        return
+    if kind == "FuncCall" or (kind == "TypeCast" and _is_reg(message)):
+        for argument in message.args if kind == "FuncCall" else [message.arg]:
+            found |= in_text(_literal(argument))
+    for field, value in message.ListFields():
+        if field.name in _NO_OBJECTS or (field.name == "name" and kind in _NAME_IS_A_PART):
+            continue
+        if isinstance(value, str):
+            found.add(Name("", value))
+        elif hasattr(value, "DESCRIPTOR"):
+            _collect(value, found)
+        elif not isinstance(value, bool | int | float | bytes):
+            _collect_all(field.name, value, found)
+
+
+def _collect_all(field: str, values: Message, found: set[Name]) -> None:
+    members = [value for value in values if hasattr(value, "DESCRIPTOR")]
+    kinds = [member.WhichOneof("node") if member.DESCRIPTOR.name == "Node" else None for member in members]
+    if members and all(kind == "string" for kind in kinds):
+        parts = _strings(values)
+        if field == "objects":  # of DROP and GRANT: a list of names rather than parts of one
+            found.update(Name("", part) for part in parts)
+        else:
+            found.update(of_parts(parts))
+        return
+    for member in members:
+        _collect(member, found)
+
+
+def _is_reg(cast: Message) -> bool:
+    """Whether a text is taken for the name of something: ``'shop.orders'::regclass``."""
+    return _strings(cast.type_name.names)[-1].startswith("reg")
+
+
+def _literal(node: Message) -> str:
+    kind, inner = _inner(node)
+    if kind == "type_cast":
+        return _literal(inner.arg)
+    return str(inner.sval.sval) if kind == "a_const" else ""
+
+
+def _whole_schemas(kind: str, statement: Message) -> tuple[str, ...]:
+    """Return the schemas whose every object a command is about."""
+    match kind:
+        case "drop_stmt" if _enum_names("ObjectType")[statement.remove_type] == "OBJECT_SCHEMA":
+            return _strings(statement.objects)
+        case "rename_stmt" if _enum_names("ObjectType")[statement.rename_type] == "OBJECT_SCHEMA":
+            return (statement.subname,)
+        case "grant_stmt" if _enum_names("GrantTargetType")[statement.targtype] == "ACL_TARGET_ALL_IN_SCHEMA":
+            return _strings(statement.objects)
+        case "reindex_stmt" if statement.name:
+            return (statement.name,)
+    return ()
 
 
 # From the parse tree to our nodes. Enum values come as numbers; they are compared by their name.

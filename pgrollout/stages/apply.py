@@ -11,25 +11,41 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import psycopg
 from pydantic import BaseModel, ConfigDict, Field
 
+from pgrollout.catalog.difference import difference
+from pgrollout.catalog.fingerprint import fingerprint
+from pgrollout.catalog.model import Catalog
+from pgrollout.catalog.scope import Scope
 from pgrollout.content import Content
-from pgrollout.errors import BackupImpossible, Interrupted, PgrolloutError, PlanChanged, ProgramMissing
+from pgrollout.errors import (
+    BackupImpossible,
+    DriftInTheWay,
+    Interrupted,
+    PgrolloutError,
+    PlanChanged,
+    ProgramMissing,
+    TableNotReadable,
+)
 from pgrollout.history import ExecOrder, Pending
 from pgrollout.interrupts import held_back
 from pgrollout.plan import Plan
 from pgrollout.postgres import atlas_lock, fingerprints, ledger, programs, schema_dump
 from pgrollout.postgres.catalog import read_catalog, scope_of
 from pgrollout.postgres.connection import Connection, connect
-from pgrollout.postgres.fingerprints import Baseline, Moment
+from pgrollout.postgres.fingerprints import Baseline
 from pgrollout.postgres.ledger import OpenIntent, Run
+from pgrollout.postgres.readable import tables_readable
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import Session, State, check_clean, read_session, read_state
 from pgrollout.postgres.writer import Writer
 from pgrollout.progress import reporting
 from pgrollout.stages.deciding import Choice, decide, plan_of, repeatable_intents, resumed_by
+from pgrollout.stages.drift_gate import in_the_way
+from pgrollout.stages.last_run import catalog_of, last_run
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_contents, read_reviewed, started_by
 from pgrollout.stages.stage import Outcome, Report, Request
 
@@ -172,7 +188,9 @@ class _Attempt:
             ledger.end_intent_sql(schema, run, intent.version, intent.position, "run again", "pgrollout:repeatable")
             for intent in repeated
         ]
-        before = [self._fingerprint(state, run, "before")]
+        schema_before, scope = self._catalog(state)
+        self._check_drift(state, scope, schema_before, contents)
+        before = [fingerprints.record_sql(schema, run.history, run.id, "before", schema_before, scope)]
         if request.backup is not None:
             records.append(ledger.backup_sql(schema, run, **request.backup.model_dump()))
         if todo.baseline is not None:
@@ -226,12 +244,35 @@ class _Attempt:
             AppliedFile(name=migration.name, version=migration.version, statements=count, duration_ms=duration_ms)
         )
 
-    def _fingerprint(self, state: State, run: Run, moment: Moment) -> str:
-        """Return the SQL that records what the schema is now."""
+    def _catalog(self, state: State) -> tuple[Catalog, Scope]:
+        """Return what the schema is now, and what of it was looked at."""
         scope = scope_of(self.request.database, state.table)
-        with reporting("reading the schema"):
-            catalog = read_catalog(self.connection, scope)
-        return fingerprints.record_sql(state.ledger.schema, run.history, run.id, moment, catalog, scope)
+        with reporting("reading the schema"), tables_readable(self.connection):
+            return read_catalog(self.connection, scope), scope
+
+    def _check_drift(self, state: State, scope: Scope, live: Catalog, contents: Mapping[str, Content]) -> None:
+        """
+        Compare the schema with what the last run left, before anything is changed.
+
+        Raises:
+            DriftInTheWay: Somebody has changed what a pending file touches, and the settings say to refuse.
+        """
+        database = self.request.database
+        last = last_run(self.connection, state, scope, live)
+        if last.recorded is None:
+            return
+        if last.not_comparable:
+            log.info('drift not looked for reason="%s"', last.not_comparable)
+            return
+        if last.recorded.digest == fingerprint(live):
+            return
+        found = difference(catalog_of(self.connection, state, last.recorded), live)
+        today = datetime.now(UTC).date()
+        touched = in_the_way(found, live, contents.values(), database.drift_ignore, today)
+        if touched and database.drift_gate == "refuse":
+            raise DriftInTheWay(database.name, touched)
+        for one in touched:
+            log.warning('drift in the way object="%s"', one)
 
     def _after(self, writer: Writer, state: State, run: Run) -> Sequence[str]:
         """Return what is recorded of the schema when all is done; for want of it nothing fails any more."""
@@ -239,8 +280,9 @@ class _Attempt:
             return ()
         try:
             writer.clean_session()
-            return (self._fingerprint(state, run, "after"),)
-        except psycopg.Error as error:
+            catalog, scope = self._catalog(state)
+            return (fingerprints.record_sql(state.ledger.schema, run.history, run.id, "after", catalog, scope),)
+        except (psycopg.Error, TableNotReadable) as error:
             log.warning('schema not recorded moment=after reason="%s"', str(error).strip().partition("\n")[0])
             return ()
 

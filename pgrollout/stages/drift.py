@@ -37,7 +37,7 @@ from pgrollout.progress import reporting
 from pgrollout.settings import Database, DriftIgnore
 from pgrollout.stages.deciding import Choice, check_history, decide
 from pgrollout.stages.expected import expected_files, expected_schema, kept_baseline, tolerated
-from pgrollout.stages.last_run import LastRun, catalog_of, last_run
+from pgrollout.stages.last_run import LastRun, catalog_of, is_mended, is_partition_that_came_or_went, last_run
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed
 from pgrollout.stages.stage import Outcome, Report, Request
 
@@ -81,12 +81,12 @@ class Drifted(BaseModel):
     @property
     def since_shown(self) -> str:
         """Since when, for people."""
-        good = f", otherwise at {_minute(self.good)}" if self.good else ""
+        good = f", seen otherwise at {minute(self.good)}" if self.good else ""
         if self.before_the_run_ended and self.since:
-            return f"so already when the last run ended, at {_minute(self.since)}"
+            return f"so already when the last run ended, at {minute(self.since)}"
         if self.since is None:
-            return f"seen first by this check{good}"
-        return f"seen first by the check of {_minute(self.since)}{good}"
+            return f"first seen by this check{good}"
+        return f"first seen by the check of {minute(self.since)}{good}"
 
 
 class IgnoredDrift(BaseModel):
@@ -95,7 +95,7 @@ class IgnoredDrift(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     object: str
-    compared_with: Other
+    compared_with: tuple[Other, ...]
     said: str
     reason: str
     until: date = Field(description="The last day on which it is accepted.")
@@ -163,6 +163,22 @@ def examine(request: DriftRequest) -> DriftReport:
 
 
 @dataclass
+class _Found:
+    """A difference, said once however often it was found."""
+
+    one: ObjectDifference
+    words: Sides
+    others: list[Other]
+    """What the live schema was compared with when it was found."""
+    by: DriftIgnore | None
+    """Who accepts it."""
+
+    @property
+    def said(self) -> str:
+        return line(self.one, self.words)
+
+
+@dataclass
 class _Since:
     """Since when an object is as it is."""
 
@@ -180,18 +196,20 @@ class _Looking:
     today: date
     notes: list[str] = field(default_factory=list)
     compared_with: list[Other] = field(default_factory=list)
-    drift: list[tuple[ObjectDifference, list[Other], Sides]] = field(default_factory=list)
-    ignored: list[IgnoredDrift] = field(default_factory=list)
-    used: set[DriftIgnore] = field(default_factory=set)
+    drift: "list[_Found]" = field(default_factory=list)
+    ignored: "list[_Found]" = field(default_factory=list)
     may_read_ledger: bool = True
 
     def look(self, reviewed: Reviewed | None, name: str, *, write: bool) -> DriftReport:
-        state = self._state()
-        scope = scope_of(self.database, state.table)
-        with reporting("reading the schema"), tables_readable(self.live):
-            actual = read_catalog(self.live, scope)
-        before = self._last_run(state, scope, actual)
-        was = catalog_of(self.live, state, before.recorded) if before.is_comparable and before.recorded else None
+        with tables_readable(self.live), self.live.transaction():
+            # One snapshot of all, or a run that ends meanwhile would be taken for drift.
+            self.live.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            state = self._state()
+            scope = scope_of(self.database, state.table)
+            with reporting("reading the schema"):
+                actual = read_catalog(self.live, scope)
+            before = self._last_run(state, scope, actual)
+            was = catalog_of(self.live, state, before.recorded) if before.is_comparable and before.recorded else None
         expected = self._expected(state, scope, actual, reviewed, name) if reviewed else None
         if was is not None:
             self._compare(RUN, DRIFT, was, actual, expected)
@@ -213,7 +231,7 @@ class _Looking:
             last_run=_seen(before.recorded),
             compared_with=tuple(self.compared_with),
             drift=rows,
-            ignored=tuple(self.ignored),
+            ignored=tuple(_accepted(self.ignored)),
             notes=tuple(self.notes),
             recorded=recorded,
         )
@@ -225,7 +243,8 @@ class _Looking:
         rows = revisions.read(self.live, table)
         schema = self.database.ledger_schema
         try:
-            return State(table, rows, ledger.read(self.live, schema, table.schema))
+            with self.live.transaction():
+                return State(table, rows, ledger.read(self.live, schema, table.schema))
         except psycopg.errors.InsufficientPrivilege as error:
             self._ledger_is_closed(error)
             return State(table, rows, Ledger(schema, 0, 0))
@@ -234,7 +253,8 @@ class _Looking:
         if not self.may_read_ledger:
             return LastRun(None)
         try:
-            return last_run(self.live, state, scope, actual)
+            with self.live.transaction():
+                return last_run(self.live, state, scope, actual)
         except psycopg.errors.InsufficientPrivilege as error:
             self._ledger_is_closed(error)
             return LastRun(None)
@@ -295,54 +315,47 @@ class _Looking:
         sifted = sift(
             Difference(tuple(counted), found.not_comparable, found.compared), self.database.drift_ignore, self.today
         )
-        for each in sifted.ignored:
-            said, by = line(each.found, words), each.by
-            self.used.add(by)
-            self.ignored.append(
-                IgnoredDrift(
-                    object=str(each.found.identity), compared_with=other, said=said, reason=by.reason, until=by.until
-                )
-            )
+        for accepted in sifted.ignored:
+            _add(self.ignored, (accepted.found, accepted.by), other, words)
         for one in sifted.left.objects:
-            same = next((others for known, others, _ in self.drift if _key(known) == _key(one)), None)
-            if same is not None:
-                same.append(other)
-            else:
-                self.drift.append((one, [other], words))
+            _add(self.drift, (one, None), other, words)
 
     def _tolerated(self, other: Other, one: ObjectDifference, expected: Catalog | None) -> str:
         if other == DIRECTORY:
             return tolerated(one)
-        if one.change is Change.ADDED and one.after and "partition of" in one.after.properties:
-            return tolerated(one)
-        gone = one.change is Change.REMOVED and one.before is not None and "partition of" in one.before.properties
-        if gone and expected is not None and one.identity not in expected.objects:
-            return "a partition made, and dropped, at run time"
+        if is_mended(one):
+            return "the run left it invalid"
+        if is_partition_that_came_or_went(one):
+            if one.change is Change.ADDED:
+                return "a partition made at run time"
+            if expected is not None and one.identity not in expected.objects:
+                return "a partition made, and dropped, at run time"
         return ""
 
     def _tell_of_entries(self, *, is_complete: bool) -> None:
         for entry in self.database.drift_ignore:
             if ignored.has_expired(entry, self.today):
                 self.notes.append(f"{ignored.shown(entry)} expired on {entry.until}; its reason was: {entry.reason}")
-            elif is_complete and entry not in self.used:
+            elif is_complete and all(each.by != entry for each in self.ignored):
                 self.notes.append(f"{ignored.shown(entry)} matches nothing: remove it")
 
     # Since when.
 
     def _rows(self, state: State, scope: Scope, actual: Catalog) -> Iterator[Drifted]:
         since = self._since(state, scope, actual) if self.drift and self.may_read_ledger else {}
-        for one, others, words in self.drift:
+        for found in self.drift:
+            one = found.one
             seen = since.get(_now(one), _Since())
             yield Drifted(
                 object=str(one.identity),
                 change=one.change.value,
                 renamed_to=str(one.renamed_to) if one.renamed_to else None,
-                compared_with=tuple(others),
+                compared_with=tuple(found.others),
                 properties=tuple(
                     DriftedProperty(property=change.name, expected=shown(change.before), live=shown(change.after))
                     for change in one.properties
                 ),
-                said=line(one, words),
+                said=found.said,
                 since=seen.first,
                 good=seen.good,
                 before_the_run_ended=seen.before_the_run_ended,
@@ -350,7 +363,7 @@ class _Looking:
 
     def _since(self, state: State, scope: Scope, actual: Catalog) -> dict[Identity, "_Since"]:
         """Look back, state by state, until each object was otherwise than it is."""
-        schema, found = state.ledger.schema, {_now(one): _Since() for one, _, _ in self.drift}
+        schema, found = state.ledger.schema, {_now(each.one): _Since() for each in self.drift}
         if not state.ledger.exists or not fingerprints.exist(self.live, schema):
             return found
         open_ = set(found)
@@ -392,6 +405,27 @@ class _Looking:
         return f"no drift: {objects} objects are {' and '.join(as_it_was[other] for other in self.compared_with)}{accepted}"
 
 
+def _add(known: list[_Found], new: tuple[ObjectDifference, DriftIgnore | None], other: Other, words: Sides) -> None:
+    one, by = new
+    for each in known:
+        if (_key(each.one), each.by) == (_key(one), by):
+            each.others.append(other)
+            return
+    known.append(_Found(one, words, [other], by))
+
+
+def _accepted(known: list[_Found]) -> Iterator[IgnoredDrift]:
+    for each in known:
+        if each.by is not None:
+            yield IgnoredDrift(
+                object=str(each.one.identity),
+                compared_with=tuple(each.others),
+                said=each.said,
+                reason=each.by.reason,
+                until=each.by.until,
+            )
+
+
 def _key(one: ObjectDifference) -> tuple[Identity, Change, tuple[str, ...]]:
     return one.identity, one.change, tuple(change.name for change in one.properties)
 
@@ -407,5 +441,6 @@ def _seen(recorded: Recorded | None) -> LastRunSeen | None:
     return LastRunSeen(run=recorded.run or "", taken_at=recorded.taken_at, fingerprint=recorded.digest)
 
 
-def _minute(at: datetime) -> str:
+def minute(at: datetime) -> str:
+    """Return a time for people, in UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -5,9 +5,9 @@ The report of stage drift for reading: as lines of text, as Markdown, as the row
 import json
 from collections.abc import Iterator
 
-from pgrollout.stages.drift import Drifted, DriftReport
+from pgrollout.stages.drift import Drifted, DriftReport, minute
 
-_LONGEST_CELL = 200
+_LONGEST_CELL = 120
 
 
 def as_text(report: DriftReport) -> Iterator[str]:
@@ -46,7 +46,7 @@ def as_markdown(report: DriftReport) -> str:
         f"| live | {report.objects} objects, `{report.fingerprint}` |",
     ]
     if report.last_run:
-        at = f"{report.last_run.taken_at:%Y-%m-%d %H:%M} UTC"
+        at = minute(report.last_run.taken_at)
         lines.append(f"| last run | `{report.last_run.run}`, {at}, `{report.last_run.fingerprint}` |")
     lines.append(f"| compared with | {', '.join(report.compared_with) or 'nothing'} |")
     lines.append(f"| recorded in the ledger | {'yes' if report.recorded else 'no'} |")
@@ -73,10 +73,11 @@ def _row(one: Drifted, what: str, expected: str, live: str, of: str) -> dict[str
     return {
         "object": one.object,
         "property": what,
+        "since": minute(one.since) if one.since else "this check",
+        "seen otherwise": minute(one.good) if one.good else "–",
         "before": _short(expected),
         "live": _short(live),
         "differs from": of,
-        "since": one.since_shown,
     }
 
 

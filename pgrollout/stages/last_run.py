@@ -7,6 +7,7 @@ with until a run has ended again.
 
 from dataclasses import dataclass
 
+from pgrollout.catalog.difference import Change, ObjectDifference
 from pgrollout.catalog.model import Catalog
 from pgrollout.catalog.scope import Scope
 from pgrollout.postgres import fingerprints
@@ -48,6 +49,20 @@ def last_run(connection: Connection, state: State, scope: Scope, live: Catalog) 
 def catalog_of(connection: Connection, state: State, recorded: Recorded) -> Catalog:
     """Return the schema that the run left."""
     return fingerprints.catalog_of(connection, state.ledger.schema, recorded)
+
+
+def is_mended(one: ObjectDifference) -> bool:
+    """Whether somebody removed, or built anew, an index that the run left invalid: that is what he was asked to do."""
+    if one.before is None or not one.before.properties.get("invalid"):
+        return False
+    return one.change is Change.REMOVED or [change.name for change in one.properties] == ["invalid"]
+
+
+def is_partition_that_came_or_went(one: ObjectDifference) -> bool:
+    """Whether a partition was made or dropped, as jobs do at run time."""
+    it = one.after or one.before
+    came_or_went = one.change in (Change.ADDED, Change.REMOVED)
+    return came_or_went and it is not None and "partition of" in it.properties
 
 
 def _obstacle(connection: Connection, state: State, scope: Scope, live: Catalog, found: Recorded) -> str:

@@ -18,6 +18,7 @@ from pgrollout.errors import HistoryError, VerifyDiffers
 from pgrollout.history import ExecOrder
 from pgrollout.postgres.catalog import migrating_role, read_catalog, scope_of
 from pgrollout.postgres.connection import Connection, connect
+from pgrollout.postgres.readable import tables_readable
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import State, read_session, read_state
 from pgrollout.progress import reporting
@@ -117,7 +118,7 @@ def _check_schema(
 ) -> None:
     scope = scope_of(database, state.table)
     owner = migrating_role(live, scope)
-    with reporting("reading the schema"):
+    with reporting("reading the schema"), tables_readable(live):
         actual = read_catalog(live, scope)
     files = expected_files(reviewed.migrations, state, reviewed.checkpoints)
     expected = expected_schema(

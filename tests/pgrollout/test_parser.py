@@ -21,7 +21,7 @@ from pgrollout.nodes import (
     SetSearchPath,
     TypeName,
 )
-from pgrollout.parser import CannotAnalyse, SyntaxProblem, parse_statement, statement_count
+from pgrollout.parser import CannotAnalyse, SyntaxProblem, names_in, parse_statement, statement_count
 
 
 @pytest.mark.parametrize(
@@ -168,3 +168,34 @@ def test_no_text_ends_the_process() -> None:
     """An expression of 50,000 terms, in which the C library would run out of stack, is not analysed."""
     with pytest.raises(CannotAnalyse, match="nested too deeply"):
         parse_statement("SELECT " + " + ".join(["1"] * 50_000))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ALTER TABLE shop.a ADD b app.mood", {"shop.a", "app.mood", "app"}),
+        ("CREATE INDEX i ON a (b)", {"i", "a"}),
+        ("DROP TABLE shop.a, b", {"shop.a", "shop", "b"}),
+        ("DROP SCHEMA a, b", {"a", "b", "a.", "b."}),
+        ("ALTER SCHEMA a RENAME TO b", {"b", "a."}),
+        ("GRANT SELECT ON ALL TABLES IN SCHEMA a TO r", {"a", "a."}),
+        ("REINDEX SCHEMA a", {"a", "a."}),
+        ("SELECT x.b FROM shop.a x WHERE b = 'shop.c'", {"shop.a", "="}),
+        ("SELECT nextval('shop.s')", {"nextval", "shop.s", "shop"}),
+        ("SELECT 'shop.a'::regclass", {"regclass", "shop.a", "shop"}),
+        ("CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION shop.f()", {"t", "a", "shop.f", "shop"}),
+        ("ALTER PUBLICATION p ADD TABLE shop.a, TABLES IN SCHEMA s", {"p", "shop.a", "s"}),
+    ],
+)
+def test_names_in(text: str, expected: set[str]) -> None:
+    """Every name of an object, with its schema as written; columns, literals, roles and keywords are none."""
+    assert {str(name) for name in names_in(text)} == expected
+
+
+def test_names_in_code() -> None:
+    """Of code every word counts."""
+    found = {str(name) for name in names_in("DO $$ BEGIN EXECUTE 'DROP TABLE ' || 'Shop.A'; END $$")}
+
+    assert {"shop.a", "execute"} <= found
+    with pytest.raises(SyntaxProblem):
+        names_in("NO SQL")

@@ -1,6 +1,7 @@
 """Stage drift: what counts as drift, since when, what is accepted, and what is recorded of a check."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from pgrollout.errors import DriftFound, ExitCode, TableNotReadable
-from pgrollout.postgres import catalog
+from pgrollout.catalog.scope import Scope
+from pgrollout.errors import DriftFound, ExitCode, StatementFailed, TableNotReadable
+from pgrollout.postgres import catalog, fingerprints
 from pgrollout.settings import DriftIgnore, Shadow
 from pgrollout.stages import drift
 from pgrollout.stages.drift import DriftReport, DriftRequest
 from pgrollout.stages.drift_text import as_markdown, rows
 from pgrollout.stages.stage import Outcome
-from tests.project import Project
+from tests.project import Project, eventually
 from tests.servers import Database
 
 TODAY = datetime.now(UTC).date()
@@ -147,6 +149,20 @@ def test_partitions_dropped_at_run_time(project: Project) -> None:
     assert said(look(project)) == ["TABLE public.p_2: dropped since"]
 
 
+def test_index_that_a_run_left_invalid(project: Project) -> None:
+    """Who removes it does what he was asked to: a note, no drift."""
+    project.write({"3_c.sql": "-- atlas:txmode none\n\nCREATE UNIQUE INDEX CONCURRENTLY one ON a (id);\n"})
+    project.database.execute("INSERT INTO a VALUES (1), (1)")
+    with pytest.raises(StatementFailed):
+        project.apply()
+    project.database.execute("DROP INDEX one")
+
+    report = look(project)
+
+    assert report.drift == ()
+    assert report.notes[0] == "INDEX public.one: dropped since [the run left it invalid]"
+
+
 # What there is to compare with.
 
 
@@ -158,7 +174,7 @@ def test_without_a_ledger(project: Project) -> None:
 
     assert report.compared_with == ("the directory",)
     assert said(report) == ["TABLE public.x: not made by the directory"]
-    assert report.drift[0].since_shown == "seen first by this check"
+    assert report.drift[0].since_shown == "first seen by this check"
     assert report.notes == (
         "not compared with the last run: no run has left a fingerprint here yet",
         "the check was not recorded: the first run makes the ledger",
@@ -242,7 +258,7 @@ def test_since_which_check(project: Project) -> None:
     assert [(one.object, one.since) for one in first.drift] == [("INDEX public.a_tmp", None)]
     assert first.drift[0].good == times[3]
     assert now == {"INDEX public.a_tmp": (times[2], times[3]), "TABLE public.b": (times[1], times[2])}
-    assert f"seen first by the check of {times[2].astimezone(UTC):%Y-%m-%d %H:%M} UTC, otherwise at" in (
+    assert f"first seen by the check of {times[2].astimezone(UTC):%Y-%m-%d %H:%M} UTC, seen otherwise at" in (
         third.drift[0].since_shown
     )
 
@@ -367,6 +383,36 @@ def test_table_that_somebody_has_locked(project: Project, monkeypatch: pytest.Mo
     assert caught.value.code is ExitCode.WAIT
 
 
+def test_run_that_ends_meanwhile_is_no_drift(project: Project) -> None:
+    """Schema, history and ledger are read in one snapshot: what a run leaves during that is for the next check."""
+    project.database.execute("CREATE VIEW v AS SELECT id FROM a")
+    project.write({"3_c.sql": "SELECT 1;\n"})
+    project.apply()
+    with project.database.connect(autocommit=False) as run, ThreadPoolExecutor(1) as executor:
+        run.execute("LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
+        check = executor.submit(look, project)
+        eventually(
+            lambda: project.database.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'pgrollout/%%/drift' AND wait_event = 'relation' "
+                "AND datname = current_database()"
+            ),
+            "a check that waits for the table",
+        )
+        run.execute("CREATE TABLE x (id int)")
+        scope = Scope(revisions_schema="atlas_schema_revisions")
+        left = catalog.read_catalog(run, scope)
+        [(run_id,)] = run.execute("SELECT max(id) FROM pgrollout.run").fetchall()
+        run.execute(
+            fingerprints.record_sql("pgrollout", "atlas_schema_revisions", run_id, "after", left, scope).encode()
+        )
+        run.commit()
+
+        report = check.result()
+
+    assert (report.drift, report.compared_with) == ((), ("the last run",))
+    assert look(project).drift == ()
+
+
 # How it is shown.
 
 
@@ -383,10 +429,10 @@ def test_command(project: Project) -> None:
 
     assert [each.returncode for each in (text, found, page)] == [3, 3, 3], text.stderr
     first, *_, last = text.stdout.splitlines()
-    assert first.startswith("drift: INDEX public.a_tmp: made since; seen first by this check, otherwise at ")
+    assert first.startswith("drift: INDEX public.a_tmp: made since; first seen by this check, seen otherwise at ")
     assert last == "1 object has drifted."
     assert json.loads(found.stdout)["drift"][0]["object"] == "INDEX public.a_tmp"
-    assert "| INDEX public.a_tmp | made since | – | there | the last run |" in page.stdout
+    assert "| INDEX public.a_tmp | made since | 20" in page.stdout
     assert stage.returncode == 3
     assert "INDEX public.a_tmp" in stage.stderr
 
