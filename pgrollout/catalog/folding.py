@@ -10,24 +10,35 @@ Source: ``src/backend/utils/adt/ruleutils.c``, ``get_coercion_expr``.
 import re
 
 _START = "(ARRAY["
+_PRETTY_START = "ARRAY["
 _CAST = re.compile(r'\)::((?:"(?:[^"]|"")*"|[\w.$ ]+?)(?:\(\d+(?:,\d+)?\))?)\[\]')
+_PRETTY_CAST = re.compile(_CAST.pattern.removeprefix(r"\)"))
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[\[\](),]""")
 _CLOSING = {"(": ")", "[": "]"}
 
 
 def folded(text: str) -> str:
-    """Return the expression with ``(ARRAY[a, b])::T[]`` written as ``ARRAY[(a)::T, (b)::T]``."""
-    at = text.find(_START)
+    """
+    Return the expression with ``(ARRAY[a, b])::T[]`` written as ``ARRAY[(a)::T, (b)::T]``.
+
+    Where the server leaves out parentheses, as for statistics, ``ARRAY[a, b]::T[]`` as ``ARRAY[a::T, b::T]``.
+    """
+    return _folded(_folded(text, _START, _CAST, "({})::{}"), _PRETTY_START, _PRETTY_CAST, "{}::{}")
+
+
+def _folded(text: str, start: str, pattern: re.Pattern[str], form: str) -> str:
+    at = text.find(start)
     while at >= 0:
         if _in_quotes(text, at):
-            at = text.find(_START, at + 1)
+            at = text.find(start, at + 1)
             continue
-        members, end = _members(text, at + len(_START))
-        cast = _CAST.match(text, end) if members else None
+        members, end = _members(text, at + len(start))
+        cast = pattern.match(text, end) if members else None
         if cast:
             # A list in a member is folded when its turn comes: it stands further right.
-            text = f"{text[:at]}ARRAY[{', '.join(f'({member})::{cast[1]}' for member in members)}]{text[cast.end() :]}"
-        at = text.find(_START, at + 1)
+            cast_members = ", ".join(form.format(member, cast[1]) for member in members)
+            text = f"{text[:at]}ARRAY[{cast_members}]{text[cast.end() :]}"
+        at = text.find(start, at + 1)
     return text
 
 
