@@ -8,7 +8,7 @@ own way is listed as not comparable, never called equal or different.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from pgrollout.catalog.fingerprint import canonical, comparable
@@ -92,6 +92,8 @@ class Difference:
     not_comparable: tuple[NotComparable, ...] = ()
     compared: int = 0
     """How many objects there are in one or both."""
+    catalogs: tuple[Catalog, Catalog] | None = field(default=None, repr=False, compare=False)
+    """The two themselves: the SQL of a table is made of its parts."""
 
     def __bool__(self) -> bool:
         """Whether there is a difference."""
@@ -140,7 +142,7 @@ class _Comparing:
                 found.append(ObjectDifference(before.identity, change, own, before, after, also))
         places = {key: at for at, key in enumerate(ordered([*self._before.objects.values(), *self._added.values()]))}
         found.sort(key=lambda one: places[one.identity])
-        return Difference(tuple(found), tuple(self._not_comparable), count)
+        return Difference(tuple(found), tuple(self._not_comparable), count, (self._before, self._after))
 
     # What was renamed.
 

@@ -6,14 +6,16 @@ Who stands on either side, the directory and the live database or two runs, is s
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pgrollout.catalog.ddl import Parts
+from pgrollout.catalog.ddl.statements import statements_of
 from pgrollout.catalog.difference import Change, Difference, ObjectDifference, PropertyChange
 from pgrollout.catalog.kind import Form
-from pgrollout.catalog.kinds import BY_NAME
-from pgrollout.catalog.model import Object, Value
+from pgrollout.catalog.model import Catalog, Object, Value
 from pgrollout.secrets import mask_statement
 
 _ONE_LINE = 60
@@ -81,22 +83,30 @@ def as_text(found: Difference, words: Sides, *, ddl: bool = False) -> str:
         ddl: Whether the objects' SQL on both sides is shown where there is some.
     """
     lines: list[str] = []
+    parts = _parts(found) if ddl else None
     for one in found.objects:
         lines.append(line(one, words))
         for change in one.properties:
             lines += [f"    {part}" for part in _long(change, words)]
-        if ddl:
-            lines += [f"    {part}" for part in _ddl(one, words)]
+        if parts:
+            lines += [f"    {part}" for part in _ddl(one, parts, words)]
+    if not found:
+        lines.append(_none(found, words))
     lines += [not_comparable(found)] if found.not_comparable else []
     return "\n".join(lines)
 
 
-def as_markdown(found: Difference, words: Sides) -> str:
-    """Return all differences as a Markdown table, SQL below where there is some."""
+def _none(found: Difference, words: Sides) -> str:
+    return f"No difference between {words.before} and {words.after}, in {found.compared} objects."
+
+
+def as_markdown(found: Difference, words: Sides, *, ddl: bool = False) -> str:
+    """Return all differences as a Markdown table, and, if asked for, below it a block of SQL for each."""
     if not found:
-        lines = [f"No difference between {words.before} and {words.after}, in {found.compared} objects."]
+        lines = [_none(found, words)]
     else:
-        lines = [f"| object | | {words.before} | {words.after} |", "|---|---|---|---|"]
+        before, after = (_cell(side) for side in (words.before, words.after))
+        lines = [f"| object | | {before} | {after} |", "|---|---|---|---|"]
     for one in found.objects:
         what = {Change.REMOVED: words.removed, Change.ADDED: words.added, Change.CHANGED: words.changed}.get(
             one.change, f"renamed to {_code(str(one.renamed_to))}"
@@ -105,7 +115,13 @@ def as_markdown(found: Difference, words: Sides) -> str:
             lines.append(f"| {_code(str(one.identity))} | {what} | | |")
         for change in one.properties:
             before, after = _both(change)
-            lines.append(f"| {_code(str(one.identity))} | {change.name} | {_cell(before)} | {_cell(after)} |")
+            lines.append(f"| {_code(str(one.identity))} | {change.name} | {_code(before)} | {_code(after)} |")
+    if ddl:
+        parts = _parts(found)
+        for one in found.objects:
+            if shown_ddl := list(_ddl(one, parts, words)):
+                fence = _fence(shown_ddl)
+                lines += ["", f"**{_code(str(one.identity))}**", "", f"{fence}{_language(one)}", *shown_ddl, fence]
     if found.not_comparable:
         lines += ["", not_comparable(found)]
     return "\n".join(lines)
@@ -113,21 +129,24 @@ def as_markdown(found: Difference, words: Sides) -> str:
 
 def as_json(found: Difference, words: Sides) -> dict[str, Any]:
     """Return all differences for a program."""
+    parts = _parts(found)
     return {
         "before": words.before,
         "after": words.after,
         "objects_compared": found.compared,
-        "differences": [_json(one) for one in found.objects],
+        "differences": [_json(one, parts) for one in found.objects],
         "not_comparable": [{"object": str(one.identity), "property": one.property} for one in found.not_comparable],
     }
 
 
-def ddl_of(it: Object | None) -> str:
-    """Return the object's SQL, secrets masked; empty where the server prints none."""
-    if it is None:
-        return ""
-    write = BY_NAME[it.identity.kind].ddl
-    return mask_statement(write(it)) if write else ""
+def _parts(found: Difference) -> tuple[Parts, Parts]:
+    before, after = found.catalogs or (Catalog(0, {}), Catalog(0, {}))
+    return Parts(before), Parts(after)
+
+
+def ddl_of(it: Object | None, parts: Parts) -> str:
+    """Return the object's SQL, secrets masked; empty where there is none."""
+    return "\n".join(statements_of(it, parts)) if it else ""
 
 
 def shown(value: Value | None) -> str:
@@ -170,8 +189,8 @@ def _long(change: PropertyChange, words: Sides) -> Iterator[str]:
         yield from _diff(before, after, words)
 
 
-def _ddl(one: ObjectDifference, words: Sides) -> Iterator[str]:
-    before, after = ddl_of(one.before), ddl_of(one.after)
+def _ddl(one: ObjectDifference, parts: tuple[Parts, Parts], words: Sides) -> Iterator[str]:
+    before, after = ddl_of(one.before, parts[0]), ddl_of(one.after, parts[1])
     if before and after and before != after:
         yield from _diff(before, after, words)
     elif before != after:
@@ -184,7 +203,7 @@ def _diff(before: str, after: str, words: Sides) -> Sequence[str]:
     )
 
 
-def _json(one: ObjectDifference) -> dict[str, Any]:
+def _json(one: ObjectDifference, parts: tuple[Parts, Parts]) -> dict[str, Any]:
     return {
         "kind": one.identity.kind,
         "object": str(one.identity),
@@ -195,8 +214,8 @@ def _json(one: ObjectDifference) -> dict[str, Any]:
             {"property": change.name, "before": _masked(change.before), "after": _masked(change.after)}
             for change in one.properties
         ],
-        "ddl_before": ddl_of(one.before) or None,
-        "ddl_after": ddl_of(one.after) or None,
+        "ddl_before": ddl_of(one.before, parts[0]) or None,
+        "ddl_after": ddl_of(one.after, parts[1]) or None,
     }
 
 
@@ -219,8 +238,24 @@ def not_comparable(found: Difference) -> str:
     return f"Not comparable between these servers and roles: {', '.join(names[:10])}{more}."
 
 
+def _language(one: ObjectDifference) -> str:
+    return "diff" if one.before and one.after else "sql"
+
+
+def _fence(lines: Sequence[str]) -> str:
+    """Return a fence that is longer than any within, as a function's body may have one."""
+    longest = max((len(found[0]) for found in re.finditer(r"`+", "\n".join(lines))), default=0)
+    return "`" * max(3, longest + 1)
+
+
 def _code(text: str) -> str:
-    return f"`{_cell(text)}`"
+    """Return the text as code in a table: a ``|`` is escaped there too, and as many backquotes stand around as it needs."""
+    shown_text = _cell(text)
+    if not shown_text or shown_text == "–":
+        return shown_text
+    mark = "`" * (max((len(found[0]) for found in re.finditer(r"`+", shown_text)), default=0) + 1)
+    padding = " " if len(mark) > 1 else ""
+    return f"{mark}{padding}{shown_text}{padding}{mark}"
 
 
 def _cell(text: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from pgrollout.catalog.ddl import Parts, Writer
 from pgrollout.catalog.model import MIGRATING_ROLE, Object, Value
 
 FIRST_OID = 16384
@@ -117,8 +118,16 @@ class Kind:
     """Whether a change that what it is part of shares is said once: ALTER TABLE passes it on to the partitions."""
     since: int = 0
     """First major version that has it."""
-    ddl: "Callable[[Object], str] | None" = None
-    """Writes its SQL from what the server printed; None where it prints none."""
+    ddl: Writer | None = None
+    """Writes its SQL from what the server printed; None where nobody can."""
+    is_inline: Callable[[Object, Parts], bool] | None = None
+    """Whether the SQL of what it is part of makes it, too."""
+    address: Callable[[Object], str] | None = None
+    """How COMMENT ON and ALTER name it, where that is not its kind and its name."""
+    granted_on: str = ""
+    """What GRANT calls it, where that is not its kind."""
+    can_be_given: bool = True
+    """Whether its owner can be changed."""
 
     def all_properties(self) -> tuple[Property, ...]:
         """Return its properties, with those that all kinds share at the end."""

@@ -1,5 +1,6 @@
 """Extensions, procedural languages and transforms, access methods."""
 
+from pgrollout.catalog.ddl import others as ddl
 from pgrollout.catalog.kind import FIRST_OID, Kind, Property
 
 EXTENSION = Kind(
@@ -11,6 +12,8 @@ EXTENSION = Kind(
     name_sql="x.extname",
     owner="x.extowner",
     properties=(Property("version", "x.extversion"), Property("schema", "n.nspname::text")),
+    ddl=ddl.extension,
+    can_be_given=False,
 )
 
 LANGUAGE = Kind(
@@ -30,6 +33,7 @@ LANGUAGE = Kind(
         Property("inline handler", "nullif(l.laninline, 0)::regprocedure::text"),
         Property("validator", "nullif(l.lanvalidator, 0)::regprocedure::text"),
     ),
+    ddl=ddl.language,
 )
 
 TRANSFORM = Kind(
@@ -45,6 +49,7 @@ TRANSFORM = Kind(
         Property("from sql", "nullif(t.trffromsql, 0)::regprocedure::text"),
         Property("to sql", "nullif(t.trftosql, 0)::regprocedure::text"),
     ),
+    ddl=ddl.transform,
 )
 
 ACCESS_METHOD = Kind(
@@ -59,6 +64,7 @@ ACCESS_METHOD = Kind(
         Property("type", "CASE m.amtype WHEN 't' THEN 'TABLE' WHEN 'i' THEN 'INDEX' END"),
         Property("handler", "m.amhandler::regprocedure::text"),
     ),
+    ddl=ddl.access_method,
 )
 
 KINDS = (EXTENSION, LANGUAGE, TRANSFORM, ACCESS_METHOD)

@@ -1,5 +1,6 @@
 """Foreign data: wrappers, servers, user mappings. Values of options that may be secrets are not read."""
 
+from pgrollout.catalog.ddl import others as ddl
 from pgrollout.catalog.kind import FIRST_OID, Kind, Property, options, role
 from pgrollout.catalog.model import HIDDEN
 
@@ -19,6 +20,7 @@ FOREIGN_DATA_WRAPPER = Kind(
         Property("validator", "nullif(w.fdwvalidator, 0)::regprocedure::text"),
         options("w.fdwoptions"),
     ),
+    ddl=ddl.foreign_data_wrapper,
 )
 
 SERVER = Kind(
@@ -37,6 +39,8 @@ SERVER = Kind(
         Property("version", "s.srvversion"),
         options("s.srvoptions"),
     ),
+    ddl=ddl.server,
+    granted_on="FOREIGN SERVER",
 )
 
 # The table is for superusers; the view shows everybody what they may see, and nothing for the rest.
@@ -57,6 +61,7 @@ USER_MAPPING = Kind(
     ),
     part_of="ARRAY['SERVER', '', '', m.srvname]",
     properties=(options(f"CASE WHEN {_MAY_SEE} THEN m.umoptions ELSE ARRAY['{HIDDEN}'] END"),),
+    ddl=ddl.user_mapping,
 )
 
 KINDS = (FOREIGN_DATA_WRAPPER, SERVER, USER_MAPPING)

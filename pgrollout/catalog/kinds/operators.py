@@ -1,5 +1,6 @@
 """Operators, operator classes and families."""
 
+from pgrollout.catalog.ddl import operators as ddl
 from pgrollout.catalog.kind import Form, Kind, Property
 
 
@@ -30,6 +31,7 @@ OPERATOR = Kind(
         Property("hashes", "o.oprcanhash"),
         Property("merges", "o.oprcanmerge"),
     ),
+    ddl=ddl.operator,
 )
 
 # The members that a class was made with depend on the class; those that ALTER OPERATOR FAMILY added, on the family.
@@ -66,6 +68,7 @@ OPERATOR_FAMILY = Kind(
     detail_sql="' USING ' || quote_ident(m_.amname)",
     owner="f.opfowner",
     properties=_members("pg_opfamily", "f.oid"),
+    ddl=ddl.operator_family,
 )
 
 OPERATOR_CLASS = Kind(
@@ -88,6 +91,7 @@ OPERATOR_CLASS = Kind(
         Property("storage", "CASE WHEN c.opckeytype <> 0 THEN format_type(c.opckeytype, NULL) END"),
         *_members("pg_opclass", "c.oid"),
     ),
+    ddl=ddl.operator_class,
 )
 
 KINDS = (OPERATOR, OPERATOR_FAMILY, OPERATOR_CLASS)

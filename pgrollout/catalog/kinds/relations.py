@@ -1,6 +1,6 @@
 """Tables, foreign tables, views, materialised views, sequences, and the columns of all of them."""
 
-from pgrollout.catalog import ddl
+from pgrollout.catalog.ddl import relations as ddl
 from pgrollout.catalog.kind import Across, Form, Kind, Property, options
 
 _SOURCE = "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -52,7 +52,8 @@ def _relation(name: str, order: int, letters: str, properties: tuple[Property, .
         ),
         properties=properties,
         has_parts=True,
-        ddl=ddl.view if name.endswith("VIEW") else None,
+        ddl=ddl.view if name.endswith("VIEW") else ddl.table,
+        granted_on="TABLE",
     )
 
 
@@ -252,6 +253,8 @@ COLUMN = Kind(
             if_both=True,
         ),
     ),
+    ddl=ddl.column,
+    is_inline=lambda *_: True,
 )
 
 KINDS = (TABLE, FOREIGN_TABLE, VIEW, MATERIALIZED_VIEW, SEQUENCE, COLUMN)

@@ -1,5 +1,6 @@
 """Publications, subscriptions, event triggers."""
 
+from pgrollout.catalog.ddl import others as ddl
 from pgrollout.catalog.kind import Across, Form, Kind, Property
 
 _LIST = "ARRAY(SELECT format('%%I.%%I', n.nspname, c.relname){} FROM pg_publication_rel r " \
@@ -43,6 +44,7 @@ PUBLICATION = Kind(
             since=15,
         ),
     ),
+    ddl=ddl.publication,
 )
 
 # Where it connects to has a password, and is only for superusers to see.
@@ -74,6 +76,7 @@ SUBSCRIPTION = Kind(
         Property("origin", "s.suborigin", implied="any", since=16),
         Property("failover", "s.subfailover", since=17),
     ),
+    ddl=ddl.subscription,
 )
 
 EVENT_TRIGGER = Kind(
@@ -92,6 +95,7 @@ EVENT_TRIGGER = Kind(
             "enabled", "CASE e.evtenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END"
         ),
     ),
+    ddl=ddl.event_trigger,
 )
 
 KINDS = (PUBLICATION, SUBSCRIPTION, EVENT_TRIGGER)

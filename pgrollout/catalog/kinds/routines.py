@@ -1,6 +1,6 @@
 """Functions, procedures, aggregates."""
 
-from pgrollout.catalog import ddl
+from pgrollout.catalog.ddl import routines as ddl
 from pgrollout.catalog.kind import NOT_OF_A_TYPE, Across, Form, Kind, Property
 
 _SOURCE = (
@@ -29,7 +29,9 @@ def _routine(name: str, order: int, letters: str, properties: tuple[Property, ..
         acl="p.proacl",
         acl_type="f",
         properties=properties,
-        ddl=ddl.routine if name != "AGGREGATE" else None,
+        ddl=ddl.routine if name != "AGGREGATE" else ddl.aggregate,
+        address=ddl.aggregate_address if name == "AGGREGATE" else None,
+        granted_on="FUNCTION" if name == "AGGREGATE" else "",
     )
 
 

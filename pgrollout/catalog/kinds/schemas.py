@@ -1,5 +1,6 @@
 """Schemas, and what roles get by default on what is made later."""
 
+from pgrollout.catalog.ddl import others as ddl
 from pgrollout.catalog.kind import Form, Kind, Property, role
 
 _NAMES = "CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' " \
@@ -21,6 +22,7 @@ SCHEMA = Kind(
     acl="n.nspacl",
     acl_type="n",
     properties=(),
+    ddl=ddl.schema,
 )
 
 DEFAULT_PRIVILEGES = Kind(
@@ -48,6 +50,7 @@ DEFAULT_PRIVILEGES = Kind(
             form=Form.SET,
         ),
     ),
+    ddl=ddl.default_privileges,
 )
 
 KINDS = (SCHEMA, DEFAULT_PRIVILEGES)

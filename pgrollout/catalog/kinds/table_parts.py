@@ -1,6 +1,7 @@
 """What belongs to a table or view: constraints, indexes, rules, triggers, policies; and extended statistics."""
 
-from pgrollout.catalog import ddl
+from pgrollout.catalog.ddl import part_address
+from pgrollout.catalog.ddl import table_parts as ddl
 from pgrollout.catalog.kind import Across, Form, Kind, Property, role
 
 _RELATION = "JOIN pg_class c ON c.oid = {} JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -59,6 +60,8 @@ CONSTRAINT = Kind(
         ),
     ),
     ddl=ddl.constraint,
+    is_inline=ddl.is_in_create_table,
+    address=part_address,
 )
 
 _AFTER_TABLE = (
@@ -121,6 +124,7 @@ RULE = Kind(
         Property("enabled", _ENABLED.format("r.ev_enabled")),
     ),
     ddl=ddl.rule,
+    address=part_address,
 )
 
 TRIGGER = Kind(
@@ -151,6 +155,7 @@ TRIGGER = Kind(
         Property("enabled", _ENABLED.format("g.tgenabled")),
     ),
     ddl=ddl.trigger,
+    address=part_address,
 )
 
 POLICY = Kind(
@@ -179,6 +184,7 @@ POLICY = Kind(
         Property("with check", "pg_get_expr(p.polwithcheck, p.polrelid)", across=Across.WORDED),
     ),
     ddl=ddl.policy,
+    address=part_address,
 )
 
 STATISTICS = Kind(

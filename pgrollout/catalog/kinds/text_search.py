@@ -1,5 +1,6 @@
 """Text search: parsers, templates, dictionaries, configurations."""
 
+from pgrollout.catalog.ddl import others as ddl
 from pgrollout.catalog.kind import Form, Kind, Property
 
 
@@ -26,6 +27,7 @@ def _kind(word: str, order: int, prefix: str, properties: tuple[Property, ...], 
         name_sql=f"x.{prefix}name",
         owner=owner,
         properties=properties,
+        ddl=ddl.text_search,
     )
 
 

@@ -1,12 +1,15 @@
 """Types: enums, domains with their constraints, ranges, composite and base types, casts, collations, conversions."""
 
-from pgrollout.catalog import ddl
+from pgrollout.catalog.ddl import Writer, name_of, part_address
+from pgrollout.catalog.ddl import types as ddl
 from pgrollout.catalog.kind import FIRST_OID, NOT_OF_A_TYPE, Across, Form, Kind, Property
 
 _SOURCE = "pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"
 
 
-def _type(name: str, order: int, where: str, properties: tuple[Property, ...], source: str = _SOURCE) -> Kind:
+def _type(
+    name: str, order: int, where: str, properties: tuple[Property, ...], source: str = _SOURCE, *, write: Writer
+) -> Kind:
     return Kind(
         name=name,
         order=order,
@@ -21,7 +24,9 @@ def _type(name: str, order: int, where: str, properties: tuple[Property, ...], s
         acl_type="T",
         properties=properties,
         has_parts=name == "TYPE",
-        ddl=ddl.enum if name == "ENUM" else None,
+        ddl=write,
+        address=None if name == "DOMAIN" else lambda it: f"TYPE {name_of(it)}",
+        granted_on="TYPE",
     )
 
 
@@ -41,6 +46,7 @@ ENUM = _type(
             "ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)",
         ),
     ),
+    write=ddl.enum,
 )
 
 TYPE = _type(
@@ -81,6 +87,7 @@ TYPE = _type(
         ),
     ),
     f"{_SOURCE} LEFT JOIN pg_class c ON c.oid = t.typrelid",
+    write=ddl.type_,
 )
 
 DOMAIN = _type(
@@ -97,6 +104,7 @@ DOMAIN = _type(
         Property("default", "coalesce(pg_get_expr(t.typdefaultbin, 0), t.typdefault)", across=Across.WORDED),
         Property("not null", "t.typnotnull"),
     ),
+    write=ddl.domain,
 )
 
 RANGE = _type(
@@ -113,6 +121,7 @@ RANGE = _type(
         _function("subtype diff", "r.rngsubdiff"),
     ),
     f"{_SOURCE} JOIN pg_range r ON r.rngtypid = t.oid",
+    write=ddl.range_,
 )  # fmt: skip
 
 DOMAIN_CONSTRAINT = Kind(
@@ -130,6 +139,9 @@ DOMAIN_CONSTRAINT = Kind(
         Property("definition", "regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')", across=Across.WORDED),
         Property("not valid", "NOT k.convalidated"),
     ),
+    ddl=ddl.domain_constraint,
+    is_inline=lambda it, _: "not valid" not in it.properties,
+    address=lambda it: part_address(it, "DOMAIN "),
 )
 
 CAST = Kind(
@@ -150,6 +162,7 @@ CAST = Kind(
             "context", "CASE c.castcontext WHEN 'e' THEN 'explicit' WHEN 'a' THEN 'assignment' ELSE 'implicit' END"
         ),
     ),
+    ddl=ddl.cast,
 )
 
 COLLATION = Kind(
@@ -174,6 +187,7 @@ COLLATION = Kind(
         Property("rules", "to_jsonb(c) ->> 'collicurules'"),
         Property("deterministic", "c.collisdeterministic", implied=True),
     ),
+    ddl=ddl.collation,
 )
 
 CONVERSION = Kind(
@@ -191,6 +205,7 @@ CONVERSION = Kind(
         _function("function", "c.conproc"),
         Property("default", "c.condefault"),
     ),
+    ddl=ddl.conversion,
 )
 
 KINDS = (ENUM, TYPE, DOMAIN, RANGE, DOMAIN_CONSTRAINT, CAST, COLLATION, CONVERSION)
