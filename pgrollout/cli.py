@@ -34,6 +34,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "apply": ("apply", "Run the pending migrations, exactly once."),
     "verify": ("verify", "Compare the live database with what the directory makes."),
     "drift": ("drift", "Tell what somebody has changed in the live schema since the last run."),
+    "schema": ("schema", "Show a schema, or what two schemas differ in."),
     "restore": ("restore", "Bring a backup back into an empty database."),
     "new": ("new", "Add an empty migration to the directory."),
     "set": ("set", "Make a version the current one in the history, without running anything."),

@@ -12,6 +12,7 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     │   ├── ServerTooOld
     │   ├── EmbeddedServerNotRunning
     │   ├── ShadowUnavailable
+    │   ├── SchemaUnavailable           what was to be shown or compared is not to be had
     │   ├── UnknownVersion, AmbiguousRevisions
     │   └── DirectoryError              the migration directory cannot be used
     │       ├── UnreadableDirectory
@@ -151,6 +152,17 @@ class ShadowUnavailable(UsageError):
             f"No shadow database on {self.where}: {self.problem}{end}Settle that, name a server that may be filled with "
             'shadow.url_env, or do without the replay: shadow.server = "none", or --shadow-server none.'
         )
+
+
+class SchemaUnavailable(UsageError):
+    """A schema that was named cannot be had: no such run, file or dump, or the shadow cannot make it."""
+
+    def __init__(self, named: str, problem: str, advice: str = "") -> None:
+        super().__init__(named, problem, advice)
+        self.named, self.problem, self.advice = named, problem, advice
+
+    def __str__(self) -> str:
+        return f"{self.named}: {self.problem} {self.advice}".rstrip()
 
 
 class ServerTooOld(UsageError):

@@ -218,6 +218,8 @@ def _command(name: str) -> click.Command:
 
 
 def _flags(command: click.Command) -> set[str]:
+    if isinstance(command, click.Group):
+        return set().union(*(_flags(each) for each in command.commands.values()))
     return {
         flag
         for parameter in command.params
