@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from pgrollout.catalog.fingerprint import canonical, comparable
-from pgrollout.catalog.kind import GRANTS, Across, Form, Kind, Property
+from pgrollout.catalog.kind import Across, Form, Kind, Property
 from pgrollout.catalog.kinds import BY_NAME
 from pgrollout.catalog.model import HIDDEN, Catalog, Identity, Object, Value, quoted
 from pgrollout.catalog.rows import ordered
@@ -247,7 +247,7 @@ class _Comparing:
                 if property.across is Across.NEVER:
                     self._not_comparable.append(NotComparable(before.identity, property.name))
                     continue
-                if property is GRANTS:
+                if property.privileges:
                     one, other = (_without_maintain(value, self._majors) for value in (one, other))
             if self._is_same(property, one, other):
                 continue

@@ -66,6 +66,8 @@ class Property:
     """First major version that does not have it."""
     if_both: bool = False
     """Whether it counts only where both objects have it: that one does not follows from something else."""
+    privileges: bool = False
+    """Whether its members are privileges, of which newer servers know more."""
     secret: bool = False
     """Whether it is a list of options whose values may be secrets: those are read as ``***``."""
 
@@ -138,7 +140,7 @@ class Kind:
 
 
 OWNER = Property("owner", "", if_both=True)  # a sequence that a column owns has none of its own
-GRANTS = Property("grants", "", form=Form.SET)
+GRANTS = Property("grants", "", form=Form.SET, privileges=True)
 COMMENT = Property("comment", "")
 LABELS = Property("security labels", "", form=Form.SET)
 SHARED = (OWNER, GRANTS, COMMENT, LABELS)

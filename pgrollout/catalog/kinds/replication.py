@@ -65,7 +65,7 @@ SUBSCRIPTION = Kind(
         Property("binary", "s.subbinary"),
         Property(
             "streaming",
-            "CASE s.substream::text WHEN 'true' THEN 'on' WHEN 't' THEN 'on' WHEN 'p' THEN 'parallel' END",
+            "CASE s.substream::text WHEN 'true' THEN 'on' WHEN 't' THEN 'on' WHEN 'p' THEN 'parallel' ELSE 'off' END",
             # 18 streams in parallel where nothing is said, 17 and before do not stream.
             across=Across.WORDED,
         ),

@@ -41,6 +41,7 @@ DEFAULT_PRIVILEGES = Kind(
             f"ARRAY(SELECT {_GRANT} FROM aclexplode(d.defaclacl) g EXCEPT SELECT {_GRANT} FROM aclexplode("
             f"CASE WHEN d.defaclnamespace = 0 THEN acldefault({_DEFAULT_TYPE}, d.defaclrole) END) g)",
             form=Form.SET,
+            privileges=True,
         ),
         Property(
             "revoked",
@@ -48,6 +49,7 @@ DEFAULT_PRIVILEGES = Kind(
             f"THEN acldefault({_DEFAULT_TYPE}, d.defaclrole) END) g "
             f"EXCEPT SELECT {_GRANT} FROM aclexplode(d.defaclacl) g)",
             form=Form.SET,
+            privileges=True,
         ),
     ),
     ddl=ddl.default_privileges,
