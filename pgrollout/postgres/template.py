@@ -21,12 +21,11 @@ import psycopg
 from pgrollout import __version__
 from pgrollout.content import Content
 from pgrollout.postgres.connection import connect
-from pgrollout.postgres.embedded_binaries import identity, installed_wheel
+from pgrollout.postgres.embedded_binaries import Embedded, identity, installed_wheel
 from pgrollout.postgres.replay import Replayed, replay, restore
 from pgrollout.postgres.shadow import (
     APPLICATION,
     PREFIX,
-    Names,
     OtherServer,
     ShadowDatabase,
     at,
@@ -44,7 +43,7 @@ from pgrollout.postgres.shadow import (
     wanted,
     with_dbname,
 )
-from pgrollout.postgres.throwaway import Throwaway, can_keep, cloned, throwaway
+from pgrollout.postgres.throwaway import can_keep, cloned, throwaway
 from pgrollout.settings import Database
 
 log = logging.getLogger(__name__)
@@ -52,6 +51,9 @@ log = logging.getLogger(__name__)
 _FORMAT = 1
 """To be raised when a replay of the same files comes to mean something else."""
 _EMBEDDED_TEMPLATE = f"{PREFIX}template"
+
+WORTH_KEEPING_MS = 200
+"""A replay on an embedded server that took less is run again: to keep a cluster and to copy it takes about as long."""
 
 Fill = Callable[[ShadowDatabase], Replayed]
 """Makes on an empty shadow database what is to be there."""
@@ -65,7 +67,7 @@ class ReplayedShadow:
     replayed: Replayed
     """How far the replay came; it is the same whether it ran now or earlier."""
     template: str
-    """Database on the same server with the same content, to which nobody connects."""
+    """Database on the same server with the same content, to which nobody connects; on an embedded one if clones are asked for."""
     prefix: str
     """Begins the names of databases that are dropped, if not by us, then by the next run."""
     maintenance: Database = field(repr=False)
@@ -86,7 +88,12 @@ class ReplayedShadow:
 
 @contextmanager
 def replayed_shadow(
-    database: Database, contents: Sequence[Content], *, roles: Iterable[str] = (), target_version: int | None = None
+    database: Database,
+    contents: Sequence[Content],
+    *,
+    roles: Iterable[str] = (),
+    target_version: int | None = None,
+    clones: bool = False,
 ) -> Iterator[ReplayedShadow | None]:
     """
     Make a shadow database that holds what the files make, and drop it after the block; None where settings say ``none``.
@@ -99,6 +106,7 @@ def replayed_shadow(
         contents: The files, in order.
         roles: More roles, as GRANT statements name them.
         target_version: ``server_version_num`` of the live database's server; None if it is not known.
+        clones: Whether ``clone`` will be asked for more of the same.
 
     Raises:
         ReplayFailed: A statement does not run, and not for lack of something on the shadow's server.
@@ -110,6 +118,7 @@ def replayed_shadow(
         lambda made: replay(made, contents, target_version=target_version),
         _source(contents),
         len(contents),
+        clones=clones,
     ) as filled:
         yield filled
 
@@ -122,6 +131,7 @@ def copied_shadow(
     *,
     roles: Iterable[str] = (),
     target_version: int | None = None,
+    clones: bool = False,
 ) -> Iterator[ReplayedShadow | None]:
     """
     Make a shadow database that is a copy of a live schema, on which the files have run; as ``replayed_shadow`` otherwise.
@@ -134,6 +144,7 @@ def copied_shadow(
         contents: The files, in order.
         roles: More roles, as GRANT statements name them.
         target_version: ``server_version_num`` of the live database's server; None if it is not known.
+        clones: Whether ``clone`` will be asked for more of the same.
     """
 
     def fill(made: ShadowDatabase) -> Replayed:
@@ -141,19 +152,19 @@ def copied_shadow(
             return Replayed(0, lacking)
         return replay(made, contents, target_version=target_version)
 
-    with _filled(database, list(roles), fill, None, len(contents)) as filled:
+    with _filled(database, list(roles), fill, None, len(contents), clones=clones) as filled:
         yield filled
 
 
 @contextmanager
 def _filled(
-    database: Database, roles: list[str], fill: Fill, source: dict[str, object] | None, files: int
+    database: Database, roles: list[str], fill: Fill, source: dict[str, object] | None, files: int, *, clones: bool
 ) -> Iterator[ReplayedShadow | None]:
     match database.shadow.server:
         case "none":
             yield None
         case "embedded":
-            with _on_embedded(database, roles, fill, source, files) as filled:
+            with _on_embedded(database, roles, fill, source, files, clones=clones) as filled:
                 yield filled
         case "url":
             with turn(database) as server, _on_server(database, server, roles, fill, source, files) as filled:
@@ -162,7 +173,7 @@ def _filled(
 
 @contextmanager
 def _on_embedded(
-    database: Database, roles: list[str], fill: Fill, source: dict[str, object] | None, files: int
+    database: Database, roles: list[str], fill: Fill, source: dict[str, object] | None, files: int, *, clones: bool
 ) -> Iterator[ReplayedShadow]:
     started = time.monotonic()
     called = names(database)
@@ -176,26 +187,28 @@ def _on_embedded(
                 url = replace(clone, user=called.owner).url(called.dbname)
                 shadow = opened(at(database, url), url)
                 log.debug("shadow cloned key=%s duration_ms=%d", key, (time.monotonic() - started) * 1000)
+                if clones:
+                    _make_template(clone, shadow)
                 yield ReplayedShadow(shadow, Replayed(files), _EMBEDDED_TEMPLATE, PREFIX, at(database, clone.url()))
                 return
     with said_of_the_shadow(throwaway()) as server:
-        shadow, replayed = _made_on_embedded(database, server, called, roles, fill)
-        if key is not None and replayed.is_complete:
+        shadow = on_embedded(database, server, called, roles)
+        began = time.monotonic()
+        replayed = fill(shadow)
+        took_ms = (time.monotonic() - began) * 1000
+        if key is not None and replayed.is_complete and took_ms >= WORTH_KEEPING_MS:
             with shadow_unavailable():
                 server.keep(key)
             log.debug("shadow made key=%s duration_ms=%d", key, (time.monotonic() - started) * 1000)
+        if clones:
+            _make_template(server, shadow)
         yield ReplayedShadow(shadow, replayed, _EMBEDDED_TEMPLATE, PREFIX, at(database, server.url()))
 
 
-def _made_on_embedded(
-    database: Database, server: Throwaway, called: Names, roles: list[str], fill: Fill
-) -> tuple[ShadowDatabase, Replayed]:
-    shadow = on_embedded(database, server, called, roles)
-    replayed = fill(shadow)
+def _make_template(server: Embedded, shadow: ShadowDatabase) -> None:
     with psycopg.connect(server.conninfo(), autocommit=True) as connection:
         copy_database(connection, shadow.name, _EMBEDDED_TEMPLATE)
         close_database(connection, _EMBEDDED_TEMPLATE)
-    return shadow, replayed
 
 
 @contextmanager

@@ -44,6 +44,12 @@ def on_url(any_database: Database, tmp_path: Path) -> Iterator[Settings]:
         any_database.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.fixture(autouse=True)
+def worth_keeping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every replay is kept, however short it was."""
+    monkeypatch.setattr(template, "WORTH_KEEPING_MS", 0)
+
+
 @pytest.fixture
 def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts the replays: each adds the number of its files."""
@@ -71,7 +77,7 @@ def read(**files: str) -> list[Content]:
 @contextmanager
 def replayed(settings: Settings, **files: str) -> Iterator[ReplayedShadow]:
     """The shadow that the files make."""
-    with replayed_shadow(settings, read(**(files or FILES))) as made:
+    with replayed_shadow(settings, read(**(files or FILES)), clones=True) as made:
         assert made is not None
         yield made
 
@@ -168,6 +174,19 @@ def test_what_did_not_end_is_not_kept(on_embedded: Settings, replays: list[int],
         pass
 
     assert len(replays) == 2
+    assert not list(cluster_cache.glob("replayed-*"))
+
+
+def test_short_replay_is_not_kept(
+    on_embedded: Settings, replays: list[int], cluster_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To keep and to copy a cluster takes longer than to replay a small directory again."""
+    monkeypatch.setattr(template, "WORTH_KEEPING_MS", 3_600_000)
+    for _ in range(2):
+        with replayed(on_embedded) as made:
+            assert ask(made.shadow, "SELECT id FROM feeds") == [(1,)]
+
+    assert replays == [2, 2]
     assert not list(cluster_cache.glob("replayed-*"))
 
 
@@ -308,6 +327,7 @@ from pgrollout.content import read_content
 from pgrollout.migration import Migration
 from pgrollout.postgres import clusters, shadow, template
 from pgrollout.settings import Database, Shadow
+template.WORTH_KEEPING_MS = 0
 where, url, root, cache, text = sys.argv[1:]
 clusters.folder = lambda account: Path(cache)
 def stop(*arguments):
@@ -393,7 +413,7 @@ def test_a_copy_of_a_live_schema(database: Database, on_embedded: Settings, repl
     ).stdout
     assert b"\n\\restrict" in dump
 
-    with copied_shadow(on_embedded, dump, read(_1="ALTER TABLE legacy ADD n int;\n")) as made:
+    with copied_shadow(on_embedded, dump, read(_1="ALTER TABLE legacy ADD n int;\n"), clones=True) as made:
         assert made is not None
         assert made.replayed.is_complete
         with made.clone() as clone:
