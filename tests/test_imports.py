@@ -119,13 +119,13 @@ def test_commands_start_light(arguments: tuple[str, ...], tmp_path: Path) -> Non
 
 
 def test_run_with_nothing_to_do_is_light(tmp_path: Path, database: Database) -> None:
-    """Neither do status, and apply where nothing is pending, on a real server."""
+    """Neither do status, drift, and apply where nothing is pending, on a real server."""
     project = Project(tmp_path, database)
     project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
     project.apply()
 
-    for command in ("status", "apply"):
-        assert not imported(command, cwd=tmp_path, PGROLLOUT_URL=database.url).intersection(HEAVY)
+    for command in (("status",), ("apply",), ("drift", "--no-directory")):
+        assert not imported(*command, cwd=tmp_path, PGROLLOUT_URL=database.url).intersection(HEAVY)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--version",), ("--help",)], ids=str)
