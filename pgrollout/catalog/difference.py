@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache
 
 from pgrollout.catalog.fingerprint import canonical, comparable
-from pgrollout.catalog.kind import Across, Form, Kind, Property
+from pgrollout.catalog.kind import Across, Form, Kind, Property, columns
 from pgrollout.catalog.kinds import BY_NAME
 from pgrollout.catalog.model import HIDDEN, Catalog, Identity, Object, Value, quoted
 from pgrollout.catalog.rows import ordered
@@ -236,7 +237,7 @@ class _Comparing:
     # Properties.
 
     def _changes(self, before: Object, after: Object) -> Iterator[PropertyChange]:
-        for property in _properties(BY_NAME[before.identity.kind], self._majors):
+        for property in _properties(before.identity.kind, self._majors):
             one, other = before.properties.get(property.name), after.properties.get(property.name)
             if (one is None and other is None) or (property.if_both and None in (one, other)):
                 continue
@@ -289,17 +290,11 @@ def _is_followed(kind: Kind, name: str) -> bool:
     return any(property.name == name and property.form is not Form.ORDER for property in kind.properties)
 
 
-def _properties(kind: Kind, majors: tuple[int, int]) -> Iterator[Property]:
-    seen = set()
-    for property in kind.all_properties():
-        if property.name in seen:
-            continue
-        both = all(property.is_in(major) for major in majors)
-        other = [p for p in kind.all_properties() if p.name == property.name]
-        # One that is read in another way before some version is compared all the same.
-        if both or all(any(p.is_in(major) for p in other) for major in majors):
-            seen.add(property.name)
-            yield property
+@cache
+def _properties(kind: str, majors: tuple[int, int]) -> tuple[Property, ...]:
+    """Return the properties that both versions have; one that they are asked in two ways is one."""
+    sides = [{property.name: property for property in columns(BY_NAME[kind], major)} for major in majors]
+    return tuple(property for name, property in sides[0].items() if name in sides[1])
 
 
 def _without_maintain(value: Value | None, majors: tuple[int, int]) -> Value | None:

@@ -19,8 +19,9 @@ _ACCESS_METHOD = Property("access method", "(SELECT m.amname::text FROM pg_am m 
 _CLUSTERED = Property("clustered on", _INDEX_NAME.format("indisclustered"))
 _COLUMNS = Property(
     "columns",
+    # A dump has what is inherited before the rest, in the parents' order: who restores it can do nothing about that.
     "ARRAY(SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 "
-    "AND NOT a.attisdropped ORDER BY a.attnum)",
+    "AND NOT a.attisdropped AND (a.attinhcount = 0 OR c.relispartition) ORDER BY a.attnum)",
     form=Form.ORDER,
 )
 _OUTPUT = Property(
