@@ -18,7 +18,7 @@ from tests.pgrollout.catalog.schemas import PARTS, make_large, schema_database
 from tests.pgrollout.catalog.test_mutations import said
 from tests.servers import Database, Server, Servers
 
-EXAMPLES = 8
+EXAMPLES = 6
 """Random schemas; each is made, dumped and restored."""
 TRIPS = {15: 1, 16: 1, 18: 2}
 """How often the large schema is dumped and restored, by major version."""
