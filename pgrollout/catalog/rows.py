@@ -5,7 +5,8 @@ Leaves out what is not in scope and what goes without saying, masks secrets, and
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 from pgrollout.catalog.kind import GRANTS, Form, Kind, Property, columns
@@ -28,8 +29,10 @@ def objects_of(
     """
     objects: list[Object] = []
     relations: dict[tuple[str, str], Identity] = {}
+    # Each relation is asked for by all that belongs to it.
+    is_in_scope = cache(partial(_in_scope, scope))
     for kind, rows in found:
-        of_kind = list(_objects(kind, columns(kind, major), rows, scope, relations))
+        of_kind = list(_objects(kind, columns(kind, major), rows, is_in_scope, relations))
         objects += of_kind
         if kind.has_parts:
             relations.update(((it.identity.schema, it.identity.name), it.identity) for it in of_kind)
@@ -52,11 +55,11 @@ def _objects(
     kind: Kind,
     properties: Sequence[Property],
     rows: Iterable[Sequence[Any]],
-    scope: Scope,
+    is_in_scope: Callable[[str, str, str], bool],
     relations: Mapping[tuple[str, str], Identity],
 ) -> Iterator[Object]:
     for oid, number, schema, relation, name, detail, part_of, default, *values in rows:
-        if not _in_scope(scope, schema, relation or name, detail):
+        if not is_in_scope(schema, relation or name, "" if relation or name else detail):
             continue
         said: dict[str, Value] = {}
         for property, value in zip(properties, values, strict=True):
@@ -64,7 +67,7 @@ def _objects(
             if kept is not None:
                 said[property.name] = kept
         of = list(_identities(part_of))
-        if not all(_in_scope(scope, each.schema, each.relation or each.name, each.detail) for each in of):
+        if not all(is_in_scope(each.schema, each.relation or each.name, each.detail) for each in of):
             continue
         if whole := relations.get((schema, relation)):
             of.insert(0, whole)

@@ -7,12 +7,14 @@ waits for. What a kind is, and its query, is in ``pgrollout.catalog``.
 Source: PostgreSQL manual, "System Catalogs", "System Information Functions".
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+from psycopg import Cursor
 from psycopg.pq import TransactionStatus
 
-from pgrollout.catalog.kind import query
+from pgrollout.catalog.kind import Kind, query
 from pgrollout.catalog.kinds import KINDS
 from pgrollout.catalog.model import Catalog
 from pgrollout.catalog.rows import objects_of
@@ -36,6 +38,8 @@ _SETTINGS = {
     "extra_float_digits": "1",
     "lock_timeout": f"{LOCK_WAIT_MS}ms",
     "statement_timeout": "0",
+    # Compiling these queries, long as they are, takes longer than running them.
+    "jit": "off",
 }
 _SET = "SELECT " + ", ".join(f"set_config('{key}', '{value}', true)" for key, value in _SETTINGS.items())
 _DATABASE = """
@@ -85,8 +89,17 @@ def read_catalog(connection: Connection, scope: Scope, *, owners: Collection[str
         parameters = {"schemas": [schema for schema in schemas if scope.has_schema(schema)], "owners": names}
         with connection.pipeline():
             cursors = [connection.execute(query(kind, major), parameters) for kind in kinds]
-        objects = objects_of(zip(kinds, cursors, strict=True), major, scope)
+        objects = objects_of(_drained(kinds, cursors), major, scope)
     return Catalog(connection.info.server_version, objects, f"{system}/{oid}")
+
+
+def _drained(
+    kinds: Sequence[Kind], cursors: "list[Cursor[tuple[Any, ...]]]"
+) -> "Iterator[tuple[Kind, Cursor[tuple[Any, ...]]]]":
+    """Yield each kind with its rows, which are given up before the next: a schema is held as rows or as objects."""
+    for kind in kinds:
+        with cursors.pop(0) as cursor:
+            yield kind, cursor
 
 
 @contextmanager

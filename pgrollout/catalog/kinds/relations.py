@@ -170,14 +170,15 @@ SEQUENCE = Kind(
 _STORAGE = "CASE {} WHEN 'p' THEN 'plain' WHEN 'e' THEN 'external' WHEN 'm' THEN 'main' WHEN 'x' THEN 'extended' END"
 # pg_attver is a counter that servers with the security fixes of 2026 keep there for themselves.
 _ATTRIBUTE_OPTIONS = "ARRAY(SELECT o FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg_attver=%%')"
-_NOT_NULL = "(SELECT {} FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] LIMIT 1)"
 COLUMN = Kind(
     name="COLUMN",
     order=510,
     catalog="pg_class",
     source=(
         f"{_SOURCE} JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid "
-        "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+        "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
+        # Joined at once: asked for each column by each property, it is half of the time that reading takes.
+        "LEFT JOIN pg_constraint k ON k.contype = 'n' AND k.conrelid = a.attrelid AND k.conkey[1] = a.attnum"
     ),
     oid="c.oid",
     sub_id="a.attnum",
@@ -211,24 +212,22 @@ COLUMN = Kind(
         Property(
             "not null constraint",
             # Generated names differ between a dump of 15 restored on 18 and the same SQL run there.
-            "CASE WHEN a.attnotnull THEN "
-            + _NOT_NULL.format("CASE WHEN k.conname !~ '_not_null[0-9]*$' THEN k.conname::text END")
-            + " END",
+            "CASE WHEN a.attnotnull AND k.conname !~ '_not_null[0-9]*$' THEN k.conname::text END",
             since=18,
         ),
         Property(
             "not null no inherit",
-            "CASE WHEN a.attnotnull THEN " + _NOT_NULL.format("k.connoinherit") + " END",
+            "CASE WHEN a.attnotnull THEN k.connoinherit END",
             since=18,
         ),
         Property(
             "not null not valid",
-            "CASE WHEN a.attnotnull THEN " + _NOT_NULL.format("NOT k.convalidated") + " END",
+            "CASE WHEN a.attnotnull THEN NOT k.convalidated END",
             since=18,
         ),
         Property(
             "not null comment",
-            "CASE WHEN a.attnotnull THEN " + _NOT_NULL.format("obj_description(k.oid, 'pg_constraint')") + " END",
+            "CASE WHEN a.attnotnull THEN obj_description(k.oid, 'pg_constraint') END",
             since=18,
         ),
         Property(
