@@ -1,8 +1,10 @@
 """``python -m benchmarks``: see the README beside this file."""
 
 import argparse
+import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +18,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from benchmarks import measure, synthetic
+from benchmarks import measure, schemas, synthetic
+from benchmarks.distance import far_away
 from benchmarks.measure import HEADER, Run, in_turn
 from pgrollout import atlas_splitter, parser, splitter
 from pgrollout.content import read_content
@@ -25,6 +28,10 @@ from pgrollout.postgres import embedded
 from pgrollout.sum_file import sum_of
 
 PGROLLOUT = str(Path(sys.executable).with_name("pgrollout"))
+
+
+FAR_MS = 5
+"""Round trip to a server in another zone."""
 
 
 class Bench:
@@ -93,6 +100,43 @@ class Bench:
             each = [f"{seconds / count * 1000:.2f}" for seconds in (ours.wall_s, base.wall_s, ours.cpu_s)]
             print(f"| {count} | " + " | ".join(each) + f" | {ours.peak_mib:.0f} |", flush=True)
 
+    def schema(self) -> None:
+        """Reading a schema as a value at 500 and 5,000 tables, near and 5 ms away, next to pg_dump."""
+        print(f"\n### Reading a schema; baseline: `pg_dump --schema-only`\n\n{HEADER}")
+        facts = []
+        for count in (500, 5000):
+            url = self.empty()
+            self.fill(url, count)
+            ours = [sys.executable, "-m", "benchmarks.read_schema", url]
+            dump = [
+                str(Path(self._psql).with_name("pg_dump")) if "/" in self._psql else "pg_dump",
+                "--schema-only",
+                url,
+            ]
+            pairs = in_turn(partial(measure.run, dump), partial(measure.run, ours), self.times)
+            print(pairs.row(f"{count:,} tables"), flush=True)
+            found = json.loads(subprocess.run([*ours, "--all"], check=True, capture_output=True).stdout)
+            facts.append(
+                f"| {count:,} | {found['objects']:,} | {found['queries']} | {found['stored_bytes'] / 1000:.0f} |"
+            )
+            socket = psycopg.conninfo.conninfo_to_dict(url)
+            with far_away(f"{socket['host']}/.s.PGSQL.{socket.get('port', 5432)}", FAR_MS) as distance:
+                near = f"postgresql://{socket['user']}@127.0.0.1:{distance.port}/{socket['dbname']}?sslmode=disable"
+                far = measure.run([sys.executable, "-m", "benchmarks.read_schema", near])
+            facts[-1] += f" {distance.turns} | {far.wall_s:.2f} |"
+        print(
+            f"\n| tables | objects | queries | stored kB | round trips | s at {FAR_MS} ms |\n|---|---|---|---|---|---|"
+        )
+        print("\n".join(facts))
+
+    def fill(self, url: str, count: int) -> None:
+        """Make that many tables."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SET synchronous_commit = off")
+            for text in schemas.statements(count):
+                connection.execute(text.encode())
+            connection.execute("ANALYZE")
+
     def startup(self) -> None:
         """The commands that do nothing, against a bare interpreter."""
         print(f"\n### Start-up; baseline: `python -c pass`\n\n{HEADER}")
@@ -150,7 +194,7 @@ def bench(url: str | None, times: int) -> Iterator[Bench]:
 
 def main() -> None:
     """Run the benchmarks that are named, or all."""
-    names = ["apply", "noop", "growth", "startup", "values"]
+    names = ["apply", "noop", "growth", "schema", "startup", "values"]
     arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     arguments.add_argument("name", nargs="*", choices=[*names, []], help="which; all by default")
     arguments.add_argument("--url", help="URL of a server that may be filled, ending in /DATABASE")
