@@ -210,6 +210,16 @@ def role(oid: str) -> str:
     return f"(CASE WHEN {name} = ANY (%(owners)s) THEN '{MIGRATING_ROLE}' ELSE {name}::text END)"
 
 
+def function(name: str, column: str) -> Property:
+    """Return the property for a function that an object uses, with its arguments; NULL where it uses none."""
+    return Property(name, f"nullif({column}::oid, 0)::regprocedure::text")
+
+
+def operator(name: str, column: str) -> Property:
+    """Return the property for an operator that an object uses, with its operands; NULL where it uses none."""
+    return Property(name, f"nullif({column}::oid, 0)::regoperator::text")
+
+
 def options(list_: str, *, since: int = 0, name: str = "options") -> Property:
     """Return the property for a list of options, as foreign data objects have them; secrets in it are not read."""
     return Property(name, list_, form=Form.SET, since=since, secret=True)

@@ -1,7 +1,7 @@
 """Extensions, procedural languages and transforms, access methods."""
 
 from pgrollout.catalog.ddl import others as ddl
-from pgrollout.catalog.kind import FIRST_OID, Kind, Property
+from pgrollout.catalog.kind import FIRST_OID, Kind, Property, function
 
 EXTENSION = Kind(
     name="EXTENSION",
@@ -29,9 +29,9 @@ LANGUAGE = Kind(
     acl_type="l",
     properties=(
         Property("trusted", "l.lanpltrusted"),
-        Property("handler", "nullif(l.lanplcallfoid, 0)::regprocedure::text"),
-        Property("inline handler", "nullif(l.laninline, 0)::regprocedure::text"),
-        Property("validator", "nullif(l.lanvalidator, 0)::regprocedure::text"),
+        function("handler", "l.lanplcallfoid"),
+        function("inline handler", "l.laninline"),
+        function("validator", "l.lanvalidator"),
     ),
     ddl=ddl.language,
 )
@@ -46,8 +46,8 @@ TRANSFORM = Kind(
     detail_sql="'FOR ' || format_type(t.trftype, NULL) || ' LANGUAGE ' || quote_ident(l.lanname)",
     where=f"t.oid >= {FIRST_OID}",
     properties=(
-        Property("from sql", "nullif(t.trffromsql, 0)::regprocedure::text"),
-        Property("to sql", "nullif(t.trftosql, 0)::regprocedure::text"),
+        function("from sql", "t.trffromsql"),
+        function("to sql", "t.trftosql"),
     ),
     ddl=ddl.transform,
 )

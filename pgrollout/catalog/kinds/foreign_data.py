@@ -1,7 +1,7 @@
 """Foreign data: wrappers, servers, user mappings. Values of options that may be secrets are not read."""
 
 from pgrollout.catalog.ddl import others as ddl
-from pgrollout.catalog.kind import FIRST_OID, Kind, Property, options, role
+from pgrollout.catalog.kind import FIRST_OID, Kind, Property, function, options, role
 from pgrollout.catalog.model import HIDDEN
 
 FOREIGN_DATA_WRAPPER = Kind(
@@ -16,8 +16,8 @@ FOREIGN_DATA_WRAPPER = Kind(
     acl="w.fdwacl",
     acl_type="F",
     properties=(
-        Property("handler", "nullif(w.fdwhandler, 0)::regprocedure::text"),
-        Property("validator", "nullif(w.fdwvalidator, 0)::regprocedure::text"),
+        function("handler", "w.fdwhandler"),
+        function("validator", "w.fdwvalidator"),
         options("w.fdwoptions"),
     ),
     ddl=ddl.foreign_data_wrapper,

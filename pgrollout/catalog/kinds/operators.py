@@ -1,12 +1,7 @@
 """Operators, operator classes and families."""
 
 from pgrollout.catalog.ddl import operators as ddl
-from pgrollout.catalog.kind import Form, Kind, Property
-
-
-def _operator(name: str, column: str) -> Property:
-    return Property(name, f"nullif({column}, 0)::regoperator::text")
-
+from pgrollout.catalog.kind import Form, Kind, Property, function, operator
 
 OPERATOR = Kind(
     name="OPERATOR",
@@ -24,10 +19,10 @@ OPERATOR = Kind(
     owner="o.oprowner",
     properties=(
         Property("function", "o.oprcode::oid::regprocedure::text"),
-        _operator("commutator", "o.oprcom"),
-        _operator("negator", "o.oprnegate"),
-        Property("restrict", "nullif(o.oprrest::oid, 0)::regprocedure::text"),
-        Property("join", "nullif(o.oprjoin::oid, 0)::regprocedure::text"),
+        operator("commutator", "o.oprcom"),
+        operator("negator", "o.oprnegate"),
+        function("restrict", "o.oprrest"),
+        function("join", "o.oprjoin"),
         Property("hashes", "o.oprcanhash"),
         Property("merges", "o.oprcanmerge"),
     ),

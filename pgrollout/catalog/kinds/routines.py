@@ -1,16 +1,12 @@
 """Functions, procedures, aggregates."""
 
 from pgrollout.catalog.ddl import routines as ddl
-from pgrollout.catalog.kind import NOT_OF_A_TYPE, Across, Form, Kind, Property
+from pgrollout.catalog.kind import NOT_OF_A_TYPE, Across, Form, Kind, Property, function, operator
 
 _SOURCE = (
     "pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
     "LEFT JOIN pg_aggregate a ON a.aggfnoid = p.oid"
 )
-
-
-def _function(name: str, column: str) -> Property:
-    return Property(name, f"nullif({column}::oid, 0)::regprocedure::text")
 
 
 def _routine(name: str, order: int, letters: str, properties: tuple[Property, ...]) -> Kind:
@@ -63,7 +59,7 @@ FUNCTION = _routine(
         _PARALLEL,
         Property("cost", "p.procost::text", implied="100"),
         Property("rows", "CASE WHEN p.proretset THEN p.prorows::text END", implied="1000"),
-        _function("support", "p.prosupport"),
+        function("support", "p.prosupport"),
         *_COMMON,
     ),
 )  # fmt: skip
@@ -82,27 +78,27 @@ AGGREGATE = _routine(
         Property("form", "CASE a.aggkind WHEN 'o' THEN 'ordered set' WHEN 'h' THEN 'hypothetical set' END"),
         Property("direct arguments", "CASE WHEN a.aggkind <> 'n' THEN a.aggnumdirectargs::integer END"),
         _PARALLEL,
-        _function("sfunc", "a.aggtransfn"),
+        function("sfunc", "a.aggtransfn"),
         Property("stype", "format_type(a.aggtranstype, NULL)"),
         Property("sspace", "nullif(a.aggtransspace, 0)"),
-        _function("finalfunc", "a.aggfinalfn"),
+        function("finalfunc", "a.aggfinalfn"),
         Property("finalfunc extra", "a.aggfinalextra"),
         Property("finalfunc modify", _MODIFY.format("a.aggfinalmodify")),
-        _function("combinefunc", "a.aggcombinefn"),
-        _function("serialfunc", "a.aggserialfn"),
-        _function("deserialfunc", "a.aggdeserialfn"),
+        function("combinefunc", "a.aggcombinefn"),
+        function("serialfunc", "a.aggserialfn"),
+        function("deserialfunc", "a.aggdeserialfn"),
         Property("initcond", "a.agginitval"),
-        _function("msfunc", "a.aggmtransfn"),
-        _function("minvfunc", "a.aggminvtransfn"),
+        function("msfunc", "a.aggmtransfn"),
+        function("minvfunc", "a.aggminvtransfn"),
         Property("mstype", "CASE WHEN a.aggmtranstype <> 0 THEN format_type(a.aggmtranstype, NULL) END"),
         Property("msspace", "nullif(a.aggmtransspace, 0)"),
-        _function("mfinalfunc", "a.aggmfinalfn"),
+        function("mfinalfunc", "a.aggmfinalfn"),
         Property("mfinalfunc extra", "a.aggmfinalextra"),
         Property(
             "mfinalfunc modify", "CASE WHEN a.aggmtransfn <> 0 THEN " + _MODIFY.format("a.aggmfinalmodify") + " END"
         ),
         Property("minitcond", "a.aggminitval"),
-        Property("sort operator", "nullif(a.aggsortop, 0)::regoperator::text"),
+        operator("sort operator", "a.aggsortop"),
     ),
 )
 

@@ -1,11 +1,7 @@
 """Text search: parsers, templates, dictionaries, configurations."""
 
 from pgrollout.catalog.ddl import others as ddl
-from pgrollout.catalog.kind import Form, Kind, Property
-
-
-def _function(name: str, column: str) -> Property:
-    return Property(name, f"nullif({column}::oid, 0)::regprocedure::text")
+from pgrollout.catalog.kind import Form, Kind, Property, function
 
 
 def _name(catalog: str, prefix: str, oid: str) -> str:
@@ -36,15 +32,15 @@ PARSER = _kind(
     400,
     "prs",
     (
-        _function("start", "x.prsstart"),
-        _function("gettoken", "x.prstoken"),
-        _function("end", "x.prsend"),
-        _function("headline", "x.prsheadline"),
-        _function("lextypes", "x.prslextype"),
+        function("start", "x.prsstart"),
+        function("gettoken", "x.prstoken"),
+        function("end", "x.prsend"),
+        function("headline", "x.prsheadline"),
+        function("lextypes", "x.prslextype"),
     ),
 )
 
-TEMPLATE = _kind("TEMPLATE", 405, "tmpl", (_function("init", "x.tmplinit"), _function("lexize", "x.tmpllexize")))
+TEMPLATE = _kind("TEMPLATE", 405, "tmpl", (function("init", "x.tmplinit"), function("lexize", "x.tmpllexize")))
 
 DICTIONARY = _kind(
     "DICTIONARY",

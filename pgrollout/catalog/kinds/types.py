@@ -2,7 +2,7 @@
 
 from pgrollout.catalog.ddl import Writer, name_of, part_address
 from pgrollout.catalog.ddl import types as ddl
-from pgrollout.catalog.kind import FIRST_OID, NOT_OF_A_TYPE, Across, Form, Kind, Property
+from pgrollout.catalog.kind import FIRST_OID, NOT_OF_A_TYPE, Across, Form, Kind, Property, function
 
 _SOURCE = "pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"
 
@@ -28,10 +28,6 @@ def _type(
         address=None if name == "DOMAIN" else lambda it: f"TYPE {name_of(it)}",
         granted_on="TYPE",
     )
-
-
-def _function(name: str, column: str) -> Property:
-    return Property(name, f"nullif({column}::oid, 0)::regprocedure::text")
 
 
 _STORAGE = "CASE {} WHEN 'p' THEN 'plain' WHEN 'e' THEN 'external' WHEN 'm' THEN 'main' WHEN 'x' THEN 'extended' END"
@@ -117,8 +113,8 @@ RANGE = _type(
         Property("collation", "nullif(r.rngcollation, 0)::regcollation::text"),
         Property("operator class", "(SELECT format('%%I.%%I', on_.nspname, o.opcname) FROM pg_opclass o "
             "JOIN pg_namespace on_ ON on_.oid = o.opcnamespace WHERE o.oid = r.rngsubopc)"),
-        _function("canonical", "r.rngcanonical"),
-        _function("subtype diff", "r.rngsubdiff"),
+        function("canonical", "r.rngcanonical"),
+        function("subtype diff", "r.rngsubdiff"),
     ),
     f"{_SOURCE} JOIN pg_range r ON r.rngtypid = t.oid",
     write=ddl.range_,
@@ -157,7 +153,7 @@ CAST = Kind(
         Property(
             "method", "CASE c.castmethod WHEN 'f' THEN 'function' WHEN 'i' THEN 'inout' WHEN 'b' THEN 'binary' END"
         ),
-        _function("function", "c.castfunc"),
+        function("function", "c.castfunc"),
         Property(
             "context", "CASE c.castcontext WHEN 'e' THEN 'explicit' WHEN 'a' THEN 'assignment' ELSE 'implicit' END"
         ),
@@ -202,7 +198,7 @@ CONVERSION = Kind(
     properties=(
         Property("source encoding", "pg_encoding_to_char(c.conforencoding)::text"),
         Property("destination encoding", "pg_encoding_to_char(c.contoencoding)::text"),
-        _function("function", "c.conproc"),
+        function("function", "c.conproc"),
         Property("default", "c.condefault"),
     ),
     ddl=ddl.conversion,
