@@ -484,8 +484,9 @@ class DriftInTheWay(PolicyError):
     def __str__(self) -> str:
         return (
             "\n  ".join(["Pending files touch what was changed since the last run:", *self.differences])
-            + "\nNothing was applied. Undo the change, write a migration that makes it so, accept it until a day with "
-            f'[[database.{self.database}.drift_ignore]], or set drift_gate = "warn" in pgrollout.toml.'
+            + "\nNothing was applied. Undo the change, or accept it until a day with "
+            f"[[database.{self.database}.drift_ignore]] in pgrollout.toml. Is the pending file the one that makes it so? "
+            "Run it with PGROLLOUT_DRIFT_GATE=warn."
         )
 
 
