@@ -35,9 +35,9 @@ from pgrollout.postgres.catalog import read_catalog
 from pgrollout.postgres.chunk import MISSING_ROLE
 from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.fingerprints import Recorded
-from pgrollout.postgres.replay import replay
 from pgrollout.postgres.shadow import ShadowDatabase, shadow
 from pgrollout.postgres.sqlstate import explained
+from pgrollout.postgres.template import replayed_shadow
 from pgrollout.progress import reporting
 from pgrollout.secrets import mask_message
 from pgrollout.settings import Database, masked
@@ -271,9 +271,7 @@ def _scope(chosen: Database, ledger_schema: str, revisions_schema: str) -> Scope
 def _shadow(database: Database, what: str) -> Iterator[ShadowDatabase]:
     with shadow(database) as made:
         if made is None:
-            raise SchemaUnavailable(
-                what, 'it must be made on the shadow, and the configuration says shadow.server = "none".', ""
-            )
+            raise SchemaUnavailable(what, _NO_SHADOW)
         yield made
 
 
@@ -284,19 +282,20 @@ def _replayed(database: Database, path: str) -> Schema:
     # A new database begins with the newest checkpoint.
     newest = max((at for at, one in enumerate(migrations) if one.name in reviewed.checkpoints), default=0)
     contents = [read_content(migration) for migration in migrations[newest:]]
-    with _shadow(database, label) as made, reporting(f"replaying {path} on the shadow"):
-        replayed = replay(made, contents)
-        if replayed.not_analysed is not None:
-            failed = replayed.not_analysed
+    with reporting(f"replaying {path} on the shadow"), replayed_shadow(database, contents) as made:
+        if made is None:
+            raise SchemaUnavailable(label, _NO_SHADOW)
+        if (failed := made.replayed.not_analysed) is not None:
             raise SchemaUnavailable(
                 label, f"the shadow's server cannot run {failed.place}: {failed.message}.", _OTHER_SHADOW
             )
-        with _reading(made.database) as connection:
+        with _reading(made.shadow.database) as connection:
             scope = _scope(database, database.ledger_schema, database.revisions_schema or revisions.DEFAULT_SCHEMA)
-            owners = [database.role] if database.role else ()
+            owners = [made.shadow.owner, *([database.role] if database.role else [])]
             return Schema(read_catalog(connection, scope, owners=owners), label, fingerprints.scope_text(scope))
 
 
+_NO_SHADOW = 'it must be made on the shadow, and the configuration says shadow.server = "none".'
 _OTHER_SHADOW = 'Give the shadow a server that can: shadow.server = "url" in pgrollout.toml.'
 
 

@@ -101,6 +101,16 @@ def test_a_directory_has_the_schema_that_it_makes(project: Project, text: str, m
     assert not compare(project, text.format(project.root))
 
 
+@pytest.mark.parametrize("text", ["dir:migrations", "dump:a dump plain"])
+def test_without_a_shadow_nothing_is_made(project: Project, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Directories and dumps need one, and that is said."""
+    pg_dump(project, "plain")
+    monkeypatch.chdir(project.root)
+
+    with pytest.raises(SchemaUnavailable, match=r'shadow.server = "none"'):
+        schema.read_schema(project.settings(shadow=Shadow(server="none")), source_of(text))
+
+
 def test_a_run_has_what_it_found_and_what_it_left(project: Project) -> None:
     """``run:ID`` and ``run:ID:before``; the beginning of the id is enough; ``last`` is the newest."""
     first, second = [run for (run,) in project.database.execute("SELECT id FROM pgrollout.run ORDER BY started_at")]
@@ -194,7 +204,7 @@ def test_roles_and_subscriptions_of_a_dump_do_not_stay(project: Project, tmp_pat
         "CREATE TABLE t (id int);\nALTER TABLE t OWNER TO schema_nobody;\nGRANT SELECT ON t TO schema_reader;\n"
         "CREATE SUBSCRIPTION s CONNECTION 'host=x' PUBLICATION p WITH (connect = false, slot_name = NONE);\n"
     )
-    left = "SELECT datname FROM pg_database WHERE datname LIKE 'pgrollout_shadow%' UNION ALL " \
+    left = "SELECT datname FROM pg_database WHERE datname ~ '^pgrollout_shadow_(?!.*_template_)' UNION ALL " \
         "SELECT rolname FROM pg_roles WHERE rolname LIKE 'schema_%'"  # fmt: skip
 
     had = schema.read_schema(settings(project), source_of(f"dump:{path}"))
