@@ -17,7 +17,7 @@ from pgrollout.catalog.model import Catalog, Identity, Object, Value
 from pgrollout.catalog.rows import ordered
 from pgrollout.errors import StoredCatalogUnreadable
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 1
 
 _kind = attrgetter("identity.kind")
 _PLACE = ("schema", "relation", "name", "detail")
