@@ -237,6 +237,8 @@ class _Comparing:
     # Properties.
 
     def _changes(self, before: Object, after: Object) -> Iterator[PropertyChange]:
+        if before.properties == after.properties and self._majors[0] == self._majors[1]:
+            return  # nearly all of a schema: not worth a look at each property
         for property in _properties(before.identity.kind, self._majors):
             one, other = before.properties.get(property.name), after.properties.get(property.name)
             if (one is None and other is None) or (property.if_both and None in (one, other)):

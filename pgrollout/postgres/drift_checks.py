@@ -5,13 +5,12 @@ Of an unbroken row of checks that found the same schema the first and the latest
 does not fill the ledger: two rows for each state that was ever seen, its catalog once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
 
-from pgrollout.catalog.fingerprint import fingerprint
 from pgrollout.catalog.model import Catalog
 from pgrollout.catalog.scope import Scope
 from pgrollout.catalog.stored import loaded
@@ -35,16 +34,15 @@ class Look:
     is_check: bool
 
 
-def record(connection: Connection, schema: str, history: str, catalog: Catalog, scope: Scope) -> str:
+def record(connection: Connection, schema: str, history: str, digest: str, catalog: Catalog, scope: Scope) -> str:
     """
-    Record a check; return why that could not be done, or nothing.
+    Record a check that found this catalog, whose digest is given; return why that could not be done, or nothing.
 
     The time of the latest check is moved on where the two before this one found the same.
     """
-    table, digest = name(schema, "fingerprint"), literal(fingerprint(catalog))
-    of = literal(scope_text(scope))
+    table, of = name(schema, "fingerprint"), literal(scope_text(scope))
     again = (
-        f"WITH last AS (SELECT id, moment = 'check' AND digest = {digest} AND scope = {of} AS same FROM {table} "
+        f"WITH last AS (SELECT id, moment = 'check' AND digest = {literal(digest)} AND scope = {of} AS same FROM {table} "
         f"WHERE history = {literal(history)} ORDER BY id DESC LIMIT 2) "
         f"UPDATE {table} SET taken_at = pg_catalog.now() WHERE id = (SELECT max(id) FROM last) "
         "AND (SELECT count(*) FROM last WHERE same) = 2 RETURNING id"
@@ -78,15 +76,17 @@ def looks(connection: Connection, schema: str, history: str, scope: Scope) -> li
     return [Look(*row) for row in rows]
 
 
-def catalogs(connection: Connection, schema: str, scope: Scope, seen: list[Look]) -> Iterator[tuple[Look, Catalog]]:
-    """Yield the schema that each look saw; each is read when it is asked for, and once."""
-    known: dict[str, Catalog] = {}
+def catalogs(
+    connection: Connection, schema: str, scope: Scope, seen: list[Look], known: Mapping[str, Catalog]
+) -> Iterator[tuple[Look, Catalog]]:
+    """Yield the schema that each look saw; each that is not known by its digest is read when it is asked for, and once."""
+    found = dict(known)
     for look in seen:
-        if look.digest not in known:
+        if look.digest not in found:
             row = connection.execute(
                 f"SELECT content FROM {name(schema, 'catalog')} WHERE digest = %s AND scope = %s",
                 [look.digest, scope_text(scope)],
                 binary=True,
             ).fetchone()
-            known[look.digest] = loaded(bytes(row[0]) if row else b"")
-        yield look, known[look.digest]
+            found[look.digest] = loaded(bytes(row[0]) if row else b"")
+        yield look, found[look.digest]

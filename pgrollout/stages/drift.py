@@ -7,7 +7,7 @@ the ledger, where that can be written; nothing else is.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Final, Literal
@@ -220,14 +220,18 @@ class _Looking:
         elif reviewed is None:
             self.notes.append("not compared with the directory: --no-directory")
         self._tell_of_entries(is_complete=expected is not None and bool(was or before.recorded is None))
-        rows = tuple(self._rows(state, scope, actual))
-        recorded = write and self._record(state, scope, actual)
+        digest = fingerprint(actual)
+        known = {digest: actual}
+        if was is not None and before.recorded is not None:
+            known[before.recorded.digest] = was
+        rows = tuple(self._rows(state, scope, actual, known))
+        recorded = write and self._record(state, scope, digest, actual)
         return DriftReport(
             outcome=Outcome.DONE if self.compared_with else Outcome.SKIPPED,
             summary=self._summary(before.recorded, len(actual.objects)),
             database=self.database.name,
             objects=len(actual.objects),
-            fingerprint=fingerprint(actual),
+            fingerprint=digest,
             last_run=_seen(before.recorded),
             compared_with=tuple(self.compared_with),
             drift=rows,
@@ -341,8 +345,8 @@ class _Looking:
 
     # Since when.
 
-    def _rows(self, state: State, scope: Scope, actual: Catalog) -> Iterator[Drifted]:
-        since = self._since(state, scope, actual) if self.drift and self.may_read_ledger else {}
+    def _rows(self, state: State, scope: Scope, actual: Catalog, known: Mapping[str, Catalog]) -> Iterator[Drifted]:
+        since = self._since(state, scope, actual, known) if self.drift and self.may_read_ledger else {}
         for found in self.drift:
             one = found.one
             seen = since.get(_now(one), _Since())
@@ -361,14 +365,16 @@ class _Looking:
                 before_the_run_ended=seen.before_the_run_ended,
             )
 
-    def _since(self, state: State, scope: Scope, actual: Catalog) -> dict[Identity, "_Since"]:
+    def _since(
+        self, state: State, scope: Scope, actual: Catalog, known: Mapping[str, Catalog]
+    ) -> dict[Identity, "_Since"]:
         """Look back, state by state, until each object was otherwise than it is."""
         schema, found = state.ledger.schema, {_now(each.one): _Since() for each in self.drift}
         if not state.ledger.exists or not fingerprints.exist(self.live, schema):
             return found
         open_ = set(found)
         seen = drift_checks.looks(self.live, schema, state.table.schema, scope)
-        for look, catalog in drift_checks.catalogs(self.live, schema, scope, seen):
+        for look, catalog in drift_checks.catalogs(self.live, schema, scope, seen, known):
             for identity in list(open_):
                 if catalog.objects.get(identity) == actual.objects.get(identity):
                     found[identity].first = look.taken_at
@@ -382,14 +388,14 @@ class _Looking:
 
     # The record.
 
-    def _record(self, state: State, scope: Scope, actual: Catalog) -> bool:
+    def _record(self, state: State, scope: Scope, digest: str, actual: Catalog) -> bool:
         schema = state.ledger.schema
         if not self.may_read_ledger:
             return False
         if not state.ledger.exists or not fingerprints.exist(self.live, schema):
             self.notes.append("the check was not recorded: the first run makes the ledger")
             return False
-        problem = drift_checks.record(self.live, schema, state.table.schema, actual, scope)
+        problem = drift_checks.record(self.live, schema, state.table.schema, digest, actual, scope)
         if problem:
             self.notes.append(f"the check was not recorded: {problem}")
         return not problem
