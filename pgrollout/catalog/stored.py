@@ -12,6 +12,7 @@ from itertools import accumulate, groupby, pairwise
 from operator import attrgetter
 from typing import Any
 
+from pgrollout.catalog.bulk import uncollected
 from pgrollout.catalog.kinds import BY_NAME
 from pgrollout.catalog.model import Catalog, Identity, Object, Value
 from pgrollout.catalog.rows import ordered
@@ -53,8 +54,9 @@ def loaded(content: bytes) -> Catalog:
             raise StoredCatalogUnreadable(
                 f"its format is {read['format_version']}, and this version reads {FORMAT_VERSION}"
             )
-        objects = [it for kind in read["kinds"] for it in _objects(kind)]
-        return Catalog(read["server_version"], ordered(objects), read["database"])
+        with uncollected():
+            objects = [it for kind in read["kinds"] for it in _objects(kind)]
+            return Catalog(read["server_version"], ordered(objects), read["database"])
     except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise StoredCatalogUnreadable(f"{type(error).__name__}: {error}") from error
 

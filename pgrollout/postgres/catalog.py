@@ -14,6 +14,7 @@ from typing import Any
 from psycopg import Cursor
 from psycopg.pq import TransactionStatus
 
+from pgrollout.catalog.bulk import uncollected
 from pgrollout.catalog.kind import Kind, query
 from pgrollout.catalog.kinds import KINDS
 from pgrollout.catalog.model import Catalog
@@ -89,7 +90,8 @@ def read_catalog(connection: Connection, scope: Scope, *, owners: Collection[str
         parameters = {"schemas": [schema for schema in schemas if scope.has_schema(schema)], "owners": names}
         with connection.pipeline():
             cursors = [connection.execute(query(kind, major), parameters) for kind in kinds]
-        objects = objects_of(_drained(kinds, cursors), major, scope)
+        with uncollected():
+            objects = objects_of(_drained(kinds, cursors), major, scope)
     return Catalog(connection.info.server_version, objects, f"{system}/{oid}")
 
 
