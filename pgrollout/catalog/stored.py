@@ -49,12 +49,12 @@ def loaded(content: bytes) -> Catalog:
         StoredCatalogUnreadable: They hold none, or one of another format.
     """
     try:
-        read: dict[str, Any] = json.loads(zlib.decompress(content))
-        if read["format_version"] != FORMAT_VERSION:
-            raise StoredCatalogUnreadable(
-                f"its format is {read['format_version']}, and this version reads {FORMAT_VERSION}"
-            )
         with uncollected():
+            read: dict[str, Any] = json.loads(zlib.decompress(content))
+            if read["format_version"] != FORMAT_VERSION:
+                raise StoredCatalogUnreadable(
+                    f"its format is {read['format_version']}, and this version reads {FORMAT_VERSION}"
+                )
             objects = [it for kind in read["kinds"] for it in _objects(kind)]
             return Catalog(read["server_version"], ordered(objects), read["database"])
     except (ValueError, KeyError, TypeError, zlib.error) as error:
