@@ -86,7 +86,7 @@ ALTER TABLE shop.plain SET ACCESS METHOD catalog_heap;
 ALTER TABLE shop.other_heap SET ACCESS METHOD heap;
 -- TABLE parts.merged: inherits
 ALTER TABLE parts.merged NO INHERIT parts.base;
--- TABLE parts.grandchild: inherits | TABLE parts.grandchild: columns
+-- TABLE parts.grandchild: inherits
 DROP TABLE parts.grandchild; CREATE TABLE parts.grandchild (name varchar(30), more text) INHERITS (parts.named, parts.child); ALTER TABLE parts.grandchild ALTER COLUMN note SET STATISTICS 10;
 -- TABLE shop.people: of type
 ALTER TABLE shop.people NOT OF;

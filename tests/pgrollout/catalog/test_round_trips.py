@@ -79,7 +79,8 @@ def test_the_same_sql_on_two_versions_is_the_same(servers: Servers, server: Serv
 def test_random_schemas_survive_dump_and_restore(server: Server) -> None:
     """Whatever the schema, dumped and restored it is the same."""
 
-    @settings(max_examples=EXAMPLES, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    # The same ones every time: so few do not find something new, and a commit is not to blame if they did.
+    @settings(max_examples=EXAMPLES, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(schemas())
     def survives(statements: list[str]) -> None:
         with schema_database(server) as original, schema_database(server) as restored:
