@@ -12,7 +12,9 @@ _INDEX_NAME = "(SELECT x.relname::text FROM pg_index i JOIN pg_class x ON x.oid 
 _STORAGE_PARAMETERS = Property("storage parameters", "c.reloptions", form=Form.SET)
 _TOAST_PARAMETERS = Property(
     "toast storage parameters",
-    "(SELECT t.reloptions FROM pg_class t WHERE t.oid = c.reltoastrelid)",
+    # The TOAST table outlives the last column that needs it; a dump does not make it again.
+    "(SELECT t.reloptions FROM pg_class t WHERE t.oid = c.reltoastrelid AND t.reloptions IS NOT NULL AND EXISTS "
+    "(SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped AND a.attstorage <> 'p'))",
     form=Form.SET,
 )
 _ACCESS_METHOD = Property("access method", "(SELECT m.amname::text FROM pg_am m WHERE m.oid = c.relam)", implied="heap")

@@ -340,3 +340,13 @@ def test_default_privileges_of_a_schema_are_in_scope_with_it(server: Server) -> 
     one, other = (f"DEFAULT PRIVILEGES FOR the migrating role{of}" for of in (" IN app ON TABLES", " ON SEQUENCES"))
     assert said(of_app) == [f"{one}: not made by the directory"]
     assert sorted(said(whole)) == sorted([f"{one}: not made by the directory", f"{other}: not made by the directory"])
+
+
+def test_toast_table_that_no_column_needs_any_more(server: Server) -> None:
+    """Its parameters outlive the last long column; a dump does not make them again, and they have no effect."""
+    made = "CREATE TABLE t (id int, note text) WITH (toast.autovacuum_enabled = off)"
+
+    assert said(compared(server, f"{made}; ALTER TABLE t DROP note", "CREATE TABLE t (id int)")) == []
+    assert said(compared(server, made, "CREATE TABLE t (id int, note text)")) == [
+        "TABLE public.t: not as the directory makes it (toast storage parameters: - autovacuum_enabled=off)"
+    ]
