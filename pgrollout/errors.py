@@ -36,6 +36,7 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     ├── EmbeddedServerFailed        1   it cannot be started; with the end of its log
     ├── ValidationFailed            1   with findings (or 2, 3: by what was found)
     ├── ReplayFailed, VerifyDiffers, BackupImpossible, RestoreRefused
+    ├── NothingCompared             1   a check for drift had nothing to compare the schema with
     ├── StoredCatalogUnreadable     1   the ledger keeps a schema in a form that this version does not know
     ├── ProgramMissing              1   no pg_dump or pg_restore here fits the server
     └── WaitingCanCure              75  the same command may succeed later
@@ -487,6 +488,21 @@ class DriftInTheWay(PolicyError):
             + "\nNothing was applied. Undo the change, or accept it until a day with "
             f"[[database.{self.database}.drift_ignore]] in pgrollout.toml. Is the pending file the one that makes it so? "
             "Run it with PGROLLOUT_DRIFT_GATE=warn."
+        )
+
+
+class NothingCompared(PgrolloutError):
+    """A check for drift found nothing that the schema could be compared with."""
+
+    def __init__(self, database: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(database, reasons)
+        self.database, self.reasons = database, reasons
+
+    def __str__(self) -> str:
+        return (
+            "\n  ".join([f"{self.database}: the schema was compared with nothing:", *self.reasons])
+            + "\nA check that looks at nothing finds no drift. Let it have one of both: a run that comes to its end "
+            "(`pgrollout apply`) and the right to read the ledger, or the directory and a shadow."
         )
 
 

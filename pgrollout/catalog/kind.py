@@ -220,6 +220,17 @@ def operator(name: str, column: str) -> Property:
     return Property(name, f"nullif({column}::oid, 0)::regoperator::text")
 
 
+def depends_on_extension(catalog: str, oid: str) -> Property:
+    """Return the property for the extensions that take the object along when they are dropped (DEPENDS ON EXTENSION)."""
+    return Property(
+        "depends on extension",
+        f"ARRAY(SELECT x_.extname::text FROM pg_depend d_ JOIN pg_extension x_ ON x_.oid = d_.refobjid "
+        f"WHERE d_.classid = '{catalog}'::regclass AND d_.objid = {oid} AND d_.deptype = 'x' "
+        "AND d_.refclassid = 'pg_extension'::regclass)",
+        form=Form.SET,
+    )
+
+
 def options(list_: str, *, since: int = 0, name: str = "options") -> Property:
     """Return the property for a list of options, as foreign data objects have them; secrets in it are not read."""
     return Property(name, list_, form=Form.SET, since=since, secret=True)

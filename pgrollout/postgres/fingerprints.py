@@ -35,6 +35,13 @@ class Recorded:
     """Of the whole schema."""
     scope: str
     """What was looked at, as ``scope_text`` has it."""
+    without_drift: str | None = None
+    """After a run: digest of the schema without the drift that it found and passed over; None if there was none."""
+
+    @property
+    def reviewed(self) -> str:
+        """Digest of what migrations made of the schema: drift that a run passes over is drift still."""
+        return self.without_drift or self.digest
 
 
 def scope_text(scope: Scope) -> str:
@@ -48,16 +55,31 @@ def exist(connection: Connection, schema: str) -> bool:
     return bool(row and row[0])
 
 
-def record_sql(schema: str, history: str, run: str | None, moment: Moment, catalog: Catalog, scope: Scope) -> str:
-    """Return the SQL that records a fingerprint, and its catalog unless the ledger has it."""
-    digest, of = literal(fingerprint(catalog)), literal(scope_text(scope))
-    return (
-        f"INSERT INTO {name(schema, 'catalog')} (digest, scope, server_version, objects, content) VALUES ({digest}, {of}, "
-        f"{catalog.server_version}, {len(catalog.objects)}, pg_catalog.decode('{stored(catalog).hex()}', 'hex')) "
-        "ON CONFLICT DO NOTHING;\n"
-        f"INSERT INTO {name(schema, 'fingerprint')} (history, run, moment, digest, scope) "
-        f"VALUES ({literal(history)}, {literal(run)}, {literal(moment)}, {digest}, {of})"
+def record_sql(
+    schema: str,
+    history: str,
+    run: str | None,
+    moment: Moment,
+    catalog: Catalog,
+    scope: Scope,
+    without_drift: Catalog | None = None,
+) -> str:
+    """Return the SQL that records a fingerprint, and its catalogs unless the ledger has them."""
+    of = literal(scope_text(scope))
+    digests, texts = [], []
+    for each in (catalog, without_drift):
+        digests.append(literal(None if each is None else fingerprint(each)))
+        if each is not None:
+            texts.append(
+                f"INSERT INTO {name(schema, 'catalog')} (digest, scope, server_version, objects, content) "
+                f"VALUES ({digests[-1]}, {of}, {each.server_version}, {len(each.objects)}, "
+                f"pg_catalog.decode('{stored(each).hex()}', 'hex')) ON CONFLICT DO NOTHING"
+            )
+    texts.append(
+        f"INSERT INTO {name(schema, 'fingerprint')} (history, run, moment, digest, without_drift, scope) "
+        f"VALUES ({literal(history)}, {literal(run)}, {literal(moment)}, {', '.join(digests)}, {of})"
     )
+    return ";\n".join(texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +115,7 @@ def baseline_of(connection: Connection, schema: str, history: str) -> Baseline |
     return Baseline(row[0], row[1], zlib.decompress(bytes(row[2])).decode()) if row else None
 
 
-_COLUMNS = "run, moment, taken_at, digest, scope"
+_COLUMNS = "run, moment, taken_at, digest, scope, without_drift"
 
 
 def last_of_a_run(connection: Connection, schema: str, history: str) -> Recorded | None:
@@ -129,16 +151,16 @@ def of_run(connection: Connection, schema: str, run: str) -> list[Recorded]:
     return [Recorded(*row) for row in rows]
 
 
-def catalog_of(connection: Connection, schema: str, recorded: Recorded) -> Catalog:
+def catalog_of(connection: Connection, schema: str, recorded: Recorded, *, reviewed: bool = False) -> Catalog:
     """
-    Return the catalog that a fingerprint stands for.
+    Return the catalog that a fingerprint stands for; of ``reviewed``, without the drift that the run passed over.
 
     Raises:
         StoredCatalogUnreadable: Its content is of a later version, or damaged.
     """
     row = connection.execute(
         f"SELECT content FROM {name(schema, 'catalog')} WHERE digest = %s AND scope = %s",
-        [recorded.digest, recorded.scope],
+        [recorded.reviewed if reviewed else recorded.digest, recorded.scope],
         binary=True,
     ).fetchone()
     return loaded(bytes(row[0]) if row else b"")

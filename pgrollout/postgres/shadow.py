@@ -255,6 +255,10 @@ def _set_up(connection: Connection, database: Database, text: str) -> None:
 
 _OUR_PREFIX = "SELECT %s || oid || '_' FROM pg_database WHERE datname = current_database()"
 _DATABASES = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+_ORPHANS = """
+SELECT d.datname FROM pg_database d WHERE d.datname ~ ('^' || %(prefix)s || '[0-9]+_') AND NOT EXISTS (
+    SELECT FROM pg_database p WHERE p.oid::text = substring(d.datname FROM '^' || %(prefix)s || '([0-9]+)_'))
+"""
 _USED_LAST = """
 SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY shobj_description(oid, 'pg_database') DESC NULLS LAST
 """
@@ -345,8 +349,13 @@ class OtherServer:
             if name not in templates:
                 log.info("shadow database of a killed run dropped name=%s", name)
                 drop(self.connection, name)
-        for role, name in self._marked():
-            if name not in templates:
+        # Made from a database that is no more: nobody's turn is theirs.
+        orphans = {name for (name,) in self.connection.execute(_ORPHANS, {"prefix": PREFIX}).fetchall()}
+        for name in orphans:
+            log.info("shadow database of a database that is gone dropped name=%s", name)
+            drop(self.connection, name)
+        for role, name in self._marked(PREFIX):
+            if name in orphans or (name.startswith(self.prefix) and name not in templates):
                 log.info("role of a killed run dropped role=%s", role)
                 _drop_role(self.connection, role)
 
@@ -421,8 +430,8 @@ class OtherServer:
             for name in self.templates()[TEMPLATES_KEPT:]:
                 drop(self.connection, name)
 
-    def _marked(self) -> list[tuple[str, str]]:
-        parameters = {"mark": _MARK, "prefix": self.prefix}
+    def _marked(self, prefix: str | None = None) -> list[tuple[str, str]]:
+        parameters = {"mark": _MARK, "prefix": prefix or self.prefix}
         return [(role, name) for role, name in self.connection.execute(_MARKED, parameters).fetchall()]
 
     def _clear(self, name: str, before: Collection[str]) -> None:

@@ -18,38 +18,46 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pgrollout.catalog.difference import difference
 from pgrollout.catalog.fingerprint import fingerprint
-from pgrollout.catalog.model import Catalog
+from pgrollout.catalog.ignored import sift
+from pgrollout.catalog.model import Catalog, Identity
 from pgrollout.catalog.scope import Scope
 from pgrollout.content import Content
 from pgrollout.errors import (
-    BackupImpossible,
     DriftInTheWay,
     Interrupted,
     PgrolloutError,
     PlanChanged,
-    ProgramMissing,
     TableNotReadable,
 )
 from pgrollout.history import ExecOrder, Pending
 from pgrollout.interrupts import held_back
 from pgrollout.plan import Plan
-from pgrollout.postgres import atlas_lock, fingerprints, ledger, programs, schema_dump
+from pgrollout.postgres import atlas_lock, fingerprints, ledger
 from pgrollout.postgres.catalog import read_catalog, scope_of
 from pgrollout.postgres.connection import Connection, connect
-from pgrollout.postgres.fingerprints import Baseline
 from pgrollout.postgres.ledger import OpenIntent, Run
 from pgrollout.postgres.readable import tables_readable
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import Session, State, check_clean, read_session, read_state
 from pgrollout.postgres.writer import Writer
 from pgrollout.progress import reporting
+from pgrollout.stages.baseline import keep_schema
 from pgrollout.stages.deciding import Choice, decide, plan_of, repeatable_intents, resumed_by
-from pgrollout.stages.drift_gate import in_the_way
-from pgrollout.stages.last_run import catalog_of, last_run
+from pgrollout.stages.drift_gate import in_the_way, touched
+from pgrollout.stages.last_run import (
+    catalog_of,
+    is_mended,
+    is_partition_that_came_or_went,
+    last_run,
+    without_drift,
+)
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_contents, read_reviewed, started_by
 from pgrollout.stages.stage import Outcome, Report, Request
 
 log = logging.getLogger(__name__)
+
+_SHOWN = 10
+"""How many objects a line of the log names."""
 
 
 class TakenBackup(BaseModel):
@@ -129,6 +137,22 @@ def run(request: ApplyRequest) -> ApplyReport:
     return report.model_copy(update={"duration_ms": round((time.monotonic() - started) * 1000)})
 
 
+@dataclass(frozen=True)
+class _Drift:
+    """What had drifted before the run."""
+
+    was: Catalog
+    """What the run before left."""
+    before: Catalog
+    """What this one found."""
+    taken_in: frozenset[Identity]
+    """What of it the files touch: how it is afterwards is what was wanted."""
+
+    def without(self, after: Catalog) -> Catalog:
+        """Return what the run left, without the drift that it passed over."""
+        return without_drift(self.was, self.before, after, self.taken_in)
+
+
 @dataclass
 class _Attempt:
     """One try, on one connection, under the run lock."""
@@ -139,6 +163,7 @@ class _Attempt:
     connection: Connection
     session: Session
     applied: list[AppliedFile] = field(default_factory=list)
+    _drift: "_Drift | None" = None
 
     def run(self) -> ApplyReport:
         request = self.request
@@ -189,12 +214,12 @@ class _Attempt:
             for intent in repeated
         ]
         schema_before, scope = self._catalog(state)
-        self._check_drift(state, scope, schema_before, contents)
+        self._drift = self._check_drift(state, scope, schema_before, contents)
         before = [fingerprints.record_sql(schema, run.history, run.id, "before", schema_before, scope)]
         if request.backup is not None:
             records.append(ledger.backup_sql(schema, run, **request.backup.model_dump()))
         if todo.baseline is not None:
-            before += self._baseline(state, todo.baseline.version)
+            before += keep_schema(self.connection, request.database, state, todo.baseline.version, self.run_id)
         try:
             with held_back() as wants_end:
                 writer = Writer(self.connection, self.session, state.table, state.ledger, run, wants_end)
@@ -250,9 +275,11 @@ class _Attempt:
         with reporting("reading the schema"), tables_readable(self.connection):
             return read_catalog(self.connection, scope), scope
 
-    def _check_drift(self, state: State, scope: Scope, live: Catalog, contents: Mapping[str, Content]) -> None:
+    def _check_drift(
+        self, state: State, scope: Scope, live: Catalog, contents: Mapping[str, Content]
+    ) -> "_Drift | None":
         """
-        Compare the schema with what the last run left, before anything is changed.
+        Compare the schema with what the last run left, before anything is changed; return what has drifted, if anything.
 
         Raises:
             DriftInTheWay: Somebody has changed what a pending file touches, and the settings say to refuse.
@@ -260,19 +287,33 @@ class _Attempt:
         database = self.request.database
         last = last_run(self.connection, state, scope, live)
         if last.recorded is None:
-            return
+            return None
         if last.not_comparable:
             log.info('drift not looked for reason="%s"', last.not_comparable)
-            return
-        if last.recorded.digest == fingerprint(live):
-            return
-        found = difference(catalog_of(self.connection, state, last.recorded), live)
+            return None
+        if last.recorded.reviewed == fingerprint(live):
+            return None
+        was = catalog_of(self.connection, state, last.recorded)
+        found = difference(was, live)
         today = datetime.now(UTC).date()
-        touched = in_the_way(found, live, contents.values(), database.drift_ignore, today)
-        if touched and database.drift_gate == "refuse":
-            raise DriftInTheWay(database.name, touched)
-        for one in touched:
+        lines = in_the_way(found, live, contents.values(), database.drift_ignore, today)
+        if lines and database.drift_gate == "refuse":
+            raise DriftInTheWay(database.name, lines)
+        for one in lines:
             log.warning('drift in the way object="%s"', one)
+        named = touched(found.objects, live, contents.values())
+        # As jobs make and drop them, and as the last run asked for: no drift.
+        taken_in = [
+            one
+            for one in found.objects
+            if one.identity in named or is_mended(one) or is_partition_that_came_or_went(one)
+        ]
+        left = sift(found, database.drift_ignore, today).left.objects
+        passed_over = [str(one.identity) for one in left if one not in taken_in]
+        if passed_over:
+            log.warning('drift passed over count=%d objects="%s"', len(passed_over), ", ".join(passed_over[:_SHOWN]))
+        names = {name for one in taken_in for name in (one.identity, one.renamed_to) if name is not None}
+        return _Drift(was, live, frozenset(names))
 
     def _after(self, writer: Writer, state: State, run: Run) -> Sequence[str]:
         """Return what is recorded of the schema when all is done; for want of it nothing fails any more."""
@@ -281,27 +322,13 @@ class _Attempt:
         try:
             writer.clean_session()
             catalog, scope = self._catalog(state)
-            return (fingerprints.record_sql(state.ledger.schema, run.history, run.id, "after", catalog, scope),)
+            without = self._drift.without(catalog) if self._drift else None
+            return (
+                fingerprints.record_sql(state.ledger.schema, run.history, run.id, "after", catalog, scope, without),
+            )
         except (psycopg.Error, TableNotReadable) as error:
             log.warning('schema not recorded moment=after reason="%s"', str(error).strip().partition("\n")[0])
             return ()
-
-    def _baseline(self, state: State, version: str) -> Sequence[str]:
-        """Return what keeps the schema that the database has before its history, which verify builds upon."""
-        scope = scope_of(self.request.database, state.table)
-        try:
-            major = self.session.server_version // 10000
-            tls = bool(self.connection.pgconn.ssl_in_use)
-            program = programs.fitting("pg_dump", at_least=major, near=major, tls=tls)
-            with reporting("reading the schema for the baseline"):
-                text = schema_dump.schema_sql(
-                    self.connection, scope, program, application_name=f"pgrollout/{self.run_id}"
-                )
-        except (ProgramMissing, BackupImpossible) as error:
-            log.warning('schema of the baseline not kept reason="%s"', str(error).partition("\n")[0])
-            return ()
-        kept = Baseline(version, self.session.server_version, text)
-        return (fingerprints.baseline_sql(state.ledger.schema, state.table.schema, kept),)
 
     def _end_badly(self, writer: Writer, state: State, run: Run, outcome: str, error: str) -> None:
         """Record the end as far as the connection still allows; the history is right in any case."""

@@ -17,12 +17,13 @@ from pgrollout.errors import HistoryChanged, NoOpenIntent
 from pgrollout.history import Edit, RevisionType, find_version, set_version
 from pgrollout.interrupts import held_back
 from pgrollout.postgres import atlas_lock, ledger, revisions
-from pgrollout.postgres.connection import connect
+from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.ledger import OpenIntent, Run
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import Session, State, read_session, read_state
 from pgrollout.postgres.writer import Writer
 from pgrollout.settings import Database
+from pgrollout.stages.baseline import keep_schema as kept
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed, started_by
 
 
@@ -35,6 +36,7 @@ class _Held:
     session: Session
     run: Run
     writer: Writer
+    connection: Connection
 
     @property
     def schema(self) -> str:
@@ -50,7 +52,9 @@ class _Held:
         )  # fmt: skip
 
 
-def set_current(database: Database, version: str | None, reason: str, *, dry_run: bool = False) -> Edit:
+def set_current(
+    database: Database, version: str | None, reason: str, *, keep_schema: bool = False, dry_run: bool = False
+) -> Edit:
     """
     Make ``version`` the current one in the history: newer rows are deleted, missing ones added as resolved.
 
@@ -58,6 +62,8 @@ def set_current(database: Database, version: str | None, reason: str, *, dry_run
         database: Its settings.
         version: Version of a file; None is the last file.
         reason: Why, for the ledger.
+        keep_schema: Keep the schema as it is for what the database has at that version; done without being asked for
+            where there was no history.
         dry_run: Return what would be done, and write nothing.
 
     Raises:
@@ -66,7 +72,8 @@ def set_current(database: Database, version: str | None, reason: str, *, dry_run
     """
     with _held(database, reason, lock=not dry_run) as held:
         edit = set_version(held.reviewed.migrations, held.state.revisions, version)
-        if dry_run or edit.is_empty:
+        keep_schema = keep_schema or not held.state.revisions
+        if dry_run or (edit.is_empty and not keep_schema):
             return edit
         table = held.state.table
         files = {migration.version: migration for migration in held.reviewed.migrations}
@@ -100,6 +107,8 @@ def set_current(database: Database, version: str | None, reason: str, *, dry_run
         ]
         what = f"set {edit.target}: {len(edit.added)} added, {len(edit.removed)} removed"
         records.append(held.step(edit.target or "", 0, "set", what, reason))
+        if keep_schema and (current := edit.target or held.state.current):
+            records += kept(held.connection, database, held.state, current, held.run.id)
         records.append(ledger.end_run_sql(held.schema, held.run, "done"))
         with held_back():
             held.writer.start(records)
@@ -176,4 +185,6 @@ def _held(database: Database, reason: str, *, lock: bool) -> Iterator[_Held]:
             id=run_id, history=state.table.schema, token=state.ledger.token + 1, release=reviewed.release.digest,
             plan="", server_version=session.server_version, started_by=started_by(), source="cli", reason=reason,
         )  # fmt: skip
-        yield _Held(reviewed, state, session, run, Writer(connection, session, state.table, state.ledger, run))
+        yield _Held(
+            reviewed, state, session, run, Writer(connection, session, state.table, state.ledger, run), connection
+        )

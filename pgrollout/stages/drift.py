@@ -22,7 +22,7 @@ from pgrollout.catalog.fingerprint import fingerprint
 from pgrollout.catalog.ignored import sift
 from pgrollout.catalog.model import Catalog, Identity
 from pgrollout.catalog.scope import Scope
-from pgrollout.errors import DriftFound
+from pgrollout.errors import DriftFound, NothingCompared
 from pgrollout.history import ExecOrder
 from pgrollout.migration import Migration
 from pgrollout.postgres import drift_checks, fingerprints, ledger, revisions
@@ -151,6 +151,7 @@ def examine(request: DriftRequest) -> DriftReport:
         HistoryError: A file of the directory is not what ran.
         ReplayFailed: The directory does not run on the shadow.
         TableNotReadable: Somebody has a table locked.
+        NothingCompared: Neither was possible, although something was applied.
     """
     started = time.monotonic()
     database = request.database
@@ -223,8 +224,10 @@ class _Looking:
         digest = fingerprint(actual)
         known = {digest: actual}
         if was is not None and before.recorded is not None:
-            known[before.recorded.digest] = was
+            known[before.recorded.reviewed] = was
         rows = tuple(self._rows(state, scope, actual, known))
+        if not self.compared_with and state.revisions:
+            raise NothingCompared(self.database.name, tuple(self.notes))
         recorded = write and self._record(state, scope, digest, actual)
         return DriftReport(
             outcome=Outcome.DONE if self.compared_with else Outcome.SKIPPED,

@@ -46,18 +46,24 @@ def in_the_way(
         ignores: What somebody accepted.
         today: The day on which that must hold.
     """
-    drifted = [one for one in sift(found, ignores, today).left.objects if not is_mended(one)]
+    left = [one for one in sift(found, ignores, today).left.objects if not is_mended(one)]
+    named = touched(left, live, contents)
+    return tuple(f"{line(one, DRIFT)} [{named[one.identity]}]" for one in left if one.identity in named)
+
+
+def touched(drifted: Sequence[ObjectDifference], live: Catalog, contents: Iterable[Content]) -> dict[Identity, str]:
+    """Return which of the drifted objects pending files touch, each with the name of the first file that does."""
     if not drifted:
-        return ()
+        return {}
     known = _Known.of([*live.objects.values(), *(one.before for one in drifted if one.before)])
     surroundings = [(one, _surroundings(one, known)) for one in drifted]
     named: dict[Identity, str] = {}
     for content in contents:
-        touched = _touched(content, known)
+        keys = _touched(content, known)
         for one, around in surroundings:
-            if one.identity not in named and (around & touched or _is_always_touched(one, content)):
+            if one.identity not in named and (around & keys or _is_always_touched(one, content)):
                 named[one.identity] = content.migration.name
-    return tuple(f"{line(one, DRIFT)} [{named[one.identity]}]" for one in drifted if one.identity in named)
+    return named
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ What a run that was killed has committed, or the Atlas CLI has done since, is no
 with until a run has ended again.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from pgrollout.catalog.difference import Change, ObjectDifference
-from pgrollout.catalog.model import Catalog
+from pgrollout.catalog.model import Catalog, Identity
+from pgrollout.catalog.rows import ordered
 from pgrollout.catalog.scope import Scope
 from pgrollout.postgres import fingerprints
 from pgrollout.postgres.connection import Connection
@@ -47,8 +49,33 @@ def last_run(connection: Connection, state: State, scope: Scope, live: Catalog) 
 
 
 def catalog_of(connection: Connection, state: State, recorded: Recorded) -> Catalog:
-    """Return the schema that the run left."""
-    return fingerprints.catalog_of(connection, state.ledger.schema, recorded)
+    """Return the schema that the run left, without the drift that it passed over: that is drift still."""
+    return fingerprints.catalog_of(connection, state.ledger.schema, recorded, reviewed=True)
+
+
+def without_drift(was: Catalog, before: Catalog, after: Catalog, taken_in: Set[Identity]) -> Catalog:
+    """
+    Return what a run left, without the drift that it found.
+
+    Args:
+        was: What the run before left, without drift.
+        before: The schema before the run's first statement.
+        after: The schema after its last.
+        taken_in: Drifted objects that its files touched: how they are now is what was wanted.
+    """
+    objects = dict(after.objects)
+    for identity in was.objects.keys() | before.objects.keys():
+        it = before.objects.get(identity)
+        if was.objects.get(identity) == it or after.objects.get(identity) != it:
+            continue
+        of = it or was.objects[identity]
+        if taken_in & {identity, *of.part_of}:
+            continue
+        if identity in was.objects:
+            objects[identity] = was.objects[identity]
+        else:
+            del objects[identity]
+    return Catalog(after.server_version, ordered(objects.values()), after.database)
 
 
 def is_mended(one: ObjectDifference) -> bool:

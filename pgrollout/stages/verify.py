@@ -15,7 +15,7 @@ from pgrollout.catalog.difference import difference
 from pgrollout.catalog.difference_text import VERIFY, line, not_comparable
 from pgrollout.catalog.model import Catalog, Object
 from pgrollout.errors import HistoryError, VerifyDiffers
-from pgrollout.history import ExecOrder
+from pgrollout.history import ExecOrder, RevisionType
 from pgrollout.postgres.catalog import migrating_role, read_catalog, scope_of
 from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.readable import tables_readable
@@ -151,6 +151,11 @@ def _check_schema(
         # Part of something that is said to be there: nobody would look for it.
         if identity not in expected.catalog.objects and (wrong := _wrong(it)):
             found.notes.append(f"{identity}: {wrong} [not made by the directory]")
+    if expected.baseline is None and found.differences and state.revisions[0].type is RevisionType.BASELINE:
+        found.notes.append(
+            "the history began with a baseline whose schema was not kept: what differs and was there by then is accepted by "
+            f"`pgrollout set {state.current} --keep-schema`"
+        )
     if compared.not_comparable:
         found.notes.append(not_comparable(compared))
 

@@ -1,7 +1,7 @@
 """Tables, foreign tables, views, materialised views, sequences, and the columns of all of them."""
 
 from pgrollout.catalog.ddl import relations as ddl
-from pgrollout.catalog.kind import Across, Form, Kind, Property, options
+from pgrollout.catalog.kind import Across, Form, Kind, Property, depends_on_extension, options
 
 _SOURCE = "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
 _PARENTS = "ARRAY(SELECT i.inhparent::regclass::text FROM pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno)"
@@ -19,6 +19,11 @@ _TOAST_PARAMETERS = Property(
 )
 _ACCESS_METHOD = Property("access method", "(SELECT m.amname::text FROM pg_am m WHERE m.oid = c.relam)", implied="heap")
 _CLUSTERED = Property("clustered on", _INDEX_NAME.format("indisclustered"))
+_REPLICA_IDENTITY = Property(
+    "replica identity",
+    "CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' "
+    f"WHEN 'i' THEN 'INDEX ' || quote_ident({_INDEX_NAME.format('indisreplident')}) END",
+)
 _COLUMNS = Property(
     "columns",
     # A dump has what is inherited before the rest, in the parents' order: who restores it can do nothing about that.
@@ -72,11 +77,7 @@ _TABLE = (
     Property("partition key", "CASE c.relkind WHEN 'p' THEN pg_get_partkeydef(c.oid) END", across=Across.WORDED),
     _STORAGE_PARAMETERS,
     _TOAST_PARAMETERS,
-    Property(
-        "replica identity",
-        "CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' "
-        f"WHEN 'i' THEN 'INDEX ' || quote_ident({_INDEX_NAME.format('indisreplident')}) END",
-    ),
+    _REPLICA_IDENTITY,
     _CLUSTERED,
     Property("row level security", "CASE WHEN c.relrowsecurity THEN 'ENABLED' END"),
     Property("row level security for the owner", "CASE WHEN c.relforcerowsecurity THEN 'FORCED' END"),
@@ -117,7 +118,9 @@ MATERIALIZED_VIEW = _relation(
         _ACCESS_METHOD,
         _STORAGE_PARAMETERS,
         _TOAST_PARAMETERS,
+        _REPLICA_IDENTITY,
         _CLUSTERED,
+        depends_on_extension("pg_class", "c.oid"),
         Property("definition", "pg_get_viewdef(c.oid)", across=Across.NEVER),
     ),
 )

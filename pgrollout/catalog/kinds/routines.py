@@ -1,7 +1,7 @@
 """Functions, procedures, aggregates."""
 
 from pgrollout.catalog.ddl import routines as ddl
-from pgrollout.catalog.kind import NOT_OF_A_TYPE, Across, Form, Kind, Property, function, operator
+from pgrollout.catalog.kind import NOT_OF_A_TYPE, Across, Form, Kind, Property, depends_on_extension, function, operator
 
 _SOURCE = (
     "pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
@@ -41,6 +41,7 @@ _COMMON = (
     Property("settings", "p.proconfig", form=Form.SET),
     Property("transforms", "ARRAY(SELECT format_type(t, NULL) FROM unnest(p.protrftypes) t)", form=Form.SET),
     Property("library", "p.probin"),
+    depends_on_extension("pg_proc", "p.oid"),
     Property("body", "coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)", across=Across.NEVER),
 )
 

@@ -2,7 +2,7 @@
 
 from pgrollout.catalog.ddl import part_address
 from pgrollout.catalog.ddl import table_parts as ddl
-from pgrollout.catalog.kind import Across, Form, Kind, Property, role
+from pgrollout.catalog.kind import Across, Form, Kind, Property, depends_on_extension, role
 
 _RELATION = "JOIN pg_class c ON c.oid = {} JOIN pg_namespace n ON n.oid = c.relnamespace"
 _ENABLED = "CASE {} WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END"
@@ -94,6 +94,7 @@ INDEX = Kind(
         Property("only", "c.relkind = 'p' AND printed.text LIKE '%% ON ONLY %%'"),
         Property("definition", _AFTER_TABLE, across=Across.WORDED),
         Property("invalid", "NOT i.indisvalid"),
+        depends_on_extension("pg_class", "x.oid"),
         Property(
             "statistics targets",
             _TARGETS,
@@ -156,6 +157,7 @@ TRIGGER = Kind(
             across=Across.WORDED,
         ),
         Property("enabled", _ENABLED.format("g.tgenabled")),
+        depends_on_extension("pg_trigger", "g.oid"),
     ),
     ddl=ddl.trigger,
     address=part_address,

@@ -99,6 +99,18 @@ DOMAIN = _type(
         ),
         Property("default", "coalesce(pg_get_expr(t.typdefaultbin, 0), t.typdefault)", across=Across.WORDED),
         Property("not null", "t.typnotnull"),
+        Property(
+            "not null constraint",
+            "(SELECT k.conname::text FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'n' "
+            "AND k.conname !~ '_not_null[0-9]*$')",
+            since=17,
+        ),
+        Property(
+            "not null comment",
+            "(SELECT obj_description(k.oid, 'pg_constraint') FROM pg_constraint k WHERE k.contypid = t.oid "
+            "AND k.contype = 'n')",
+            since=17,
+        ),
     ),
     write=ddl.domain,
 )

@@ -18,10 +18,14 @@ CREATE TABLE {schema}.fingerprint (
     taken_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     digest text NOT NULL,
     scope text NOT NULL,
-    FOREIGN KEY (digest, scope) REFERENCES {schema}.catalog
+    without_drift text,
+    FOREIGN KEY (digest, scope) REFERENCES {schema}.catalog,
+    FOREIGN KEY (without_drift, scope) REFERENCES {schema}.catalog
 );
 COMMENT ON COLUMN {schema}.fingerprint.run IS 'NULL: a check for drift, which is no run.';
 COMMENT ON COLUMN {schema}.fingerprint.scope IS 'What was looked at, as JSON: schemas and exclude.';
+COMMENT ON COLUMN {schema}.fingerprint.without_drift IS
+    'After a run: the schema without the drift that it found and passed over; NULL: there was none.';
 CREATE INDEX fingerprint_history_idx ON {schema}.fingerprint (history, id);
 
 CREATE TABLE {schema}.baseline (

@@ -350,3 +350,39 @@ def test_toast_table_that_no_column_needs_any_more(server: Server) -> None:
     assert said(compared(server, made, "CREATE TABLE t (id int, note text)")) == [
         "TABLE public.t: not as the directory makes it (toast storage parameters: - autovacuum_enabled=off)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence", "since"),
+    [
+        (
+            "CREATE MATERIALIZED VIEW m AS SELECT 1 AS one; ALTER TABLE m REPLICA IDENTITY FULL",
+            "MATERIALIZED VIEW public.m: not as the directory makes it (replica identity: – → FULL)",
+            15,
+        ),
+        (
+            "ALTER FUNCTION twice DEPENDS ON EXTENSION plpgsql",
+            "FUNCTION public.twice(integer): not as the directory makes it (depends on extension: + plpgsql)",
+            15,
+        ),
+        (
+            "ALTER INDEX feeds_title_idx DEPENDS ON EXTENSION plpgsql",
+            "INDEX public.feeds_title_idx: not as the directory makes it (depends on extension: + plpgsql)",
+            15,
+        ),
+        (
+            "CREATE DOMAIN d AS int CONSTRAINT there NOT NULL; COMMENT ON CONSTRAINT there ON DOMAIN d IS 'x'",
+            "DOMAIN public.d: not as the directory makes it (not null constraint: – → there; not null comment: – → x)",
+            18,
+        ),
+    ],
+)
+def test_what_is_easily_forgotten(any_server: Server, change: str, sentence: str, since: int) -> None:
+    """What pg_dump shows too, and few think of."""
+    if any_server.version < since:
+        pytest.skip(f"PostgreSQL {since} has it")
+    made = {"CREATE M": "CREATE MATERIALIZED VIEW m AS SELECT 1 AS one", "CREATE D": "CREATE DOMAIN d AS int NOT NULL"}
+
+    found = compared(any_server, f"{SCHEMA};{made.get(change[:8], '')}", f"{SCHEMA};{change}")
+
+    assert said(found) == [sentence]

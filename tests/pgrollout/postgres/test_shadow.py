@@ -174,7 +174,7 @@ def test_what_a_killed_run_left_is_dropped(database: Database, tmp_path: Path) -
     """The next run drops the database of one whose connection is gone, and never that of another origin."""
     settings = Settings(root=tmp_path, shadow=Shadow(server="url", url=SecretStr(database.url)))
     oid = database.execute("SELECT oid FROM pg_database WHERE datname = current_database()")[0][0]
-    left, others = f"{PREFIX}{oid}_0badcafe", f"{PREFIX}0_0badcafe"
+    left, others = f"{PREFIX}{oid}_0badcafe", f"{PREFIX}1_0badcafe"
     for name in (left, others):
         database.execute(f"CREATE DATABASE {name}")
 

@@ -20,7 +20,7 @@ from pgrollout.postgres.shadow import PREFIX, TEMPLATES_KEPT, ShadowDatabase, sh
 from pgrollout.postgres.template import ReplayedShadow, copied_shadow, replayed_shadow
 from pgrollout.settings import Database as Settings
 from pgrollout.settings import Shadow
-from tests.servers import Database, missing
+from tests.servers import Database, Server, fresh_database, missing
 
 pytestmark = pytest.mark.postgres
 
@@ -317,6 +317,22 @@ def test_few_templates_stay(database: Database, tmp_path: Path) -> None:
     assert databases(database) == sorted([made[0], *made[2:], last.template])
     for name in databases(database):
         database.execute(f'DROP DATABASE "{name}"')
+
+
+def test_templates_of_a_database_that_is_gone_go_too(any_server: Server, tmp_path: Path) -> None:
+    """A template is named after the database it was made from; when that was dropped, the next shadow drops it and its roles."""
+    with fresh_database(any_server) as gone, fresh_database(any_server) as other:
+        role = f"{gone.name}_made"
+        with replayed(on_server(gone, tmp_path), _1=f"CREATE ROLE {role};\n") as made:
+            kept = made.template
+        other.execute(f'DROP DATABASE "{gone.name}"')
+        assert other.execute("SELECT datname FROM pg_database WHERE datname = %s", kept) == [(kept,)]
+
+        with shadow(on_server(other, tmp_path)):
+            pass
+
+        assert other.execute("SELECT datname FROM pg_database WHERE datname = %s", kept) == []
+        assert other.execute("SELECT rolname FROM pg_roles WHERE rolname = %s", role) == []
 
 
 KILLED = """

@@ -10,7 +10,14 @@ import pytest
 from pydantic import SecretStr
 
 from pgrollout.catalog.scope import Scope
-from pgrollout.errors import DriftFound, ExitCode, StatementFailed, TableNotReadable
+from pgrollout.errors import (
+    DriftFound,
+    DriftInTheWay,
+    ExitCode,
+    NothingCompared,
+    StatementFailed,
+    TableNotReadable,
+)
 from pgrollout.postgres import catalog, fingerprints
 from pgrollout.settings import DriftIgnore, Shadow
 from pgrollout.stages import drift
@@ -112,17 +119,37 @@ def test_both_comparisons_find_it_once(project: Project) -> None:
     assert [(each.property, each.expected, each.live) for each in found.properties] == [("default", "–", "7")]
 
 
-def test_what_a_run_passed_over_is_told_by_the_directory(project: Project) -> None:
-    """What was changed before the last run ended is no news since it, and still not what the directory makes."""
+def test_what_a_run_passed_over_is_drift_still(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+    """A run that does not touch it leaves it what it is, and says so; also in the next run, and however that ends."""
     project.database.execute("CREATE VIEW v AS SELECT 1 AS one")
     project.write({"3_c.sql": "CREATE TABLE c (id int);\n"})
     project.apply()
+    assert 'drift passed over count=1 objects="VIEW public.v"' in caplog.text
 
     (found,) = look(project, no_directory=False).drift
-
-    assert look(project).drift == ()
-    assert (found.said, found.compared_with) == ("VIEW public.v: not made by the directory", ("the directory",))
+    assert (found.said, found.compared_with) == ("VIEW public.v: made since", ("the last run", "the directory"))
     assert found.since_shown.startswith("so already when the last run ended, at ")
+
+    project.write({"4_d.sql": "SELECT 1/0;\n"})
+    with pytest.raises(StatementFailed):
+        project.apply()
+    assert said(look(project)) == ["VIEW public.v: made since"]
+
+    project.write({"4_d.sql": "DROP VIEW IF EXISTS v;\n"})
+    with pytest.raises(DriftInTheWay):
+        project.apply()
+    project.apply(project.settings(drift_gate="warn"))
+    assert look(project, no_directory=False).drift == ()
+
+
+def test_what_a_file_takes_in_is_drift_no_more(project: Project) -> None:
+    """A migration that makes it so, although it was so already, settles it; the rest stays drift."""
+    project.database.execute("CREATE VIEW v AS SELECT 1 AS one; CREATE INDEX a_tmp ON a (id); ALTER TABLE b ADD x int")
+    project.write({"3_c.sql": "CREATE INDEX IF NOT EXISTS a_tmp ON a (id);\n"})
+
+    project.apply(project.settings(drift_gate="warn"))
+
+    assert said(look(project)) == ["COLUMN public.b.x: made since", "VIEW public.v: made since"]
 
 
 def test_partitions_made_at_run_time(project: Project) -> None:
@@ -206,11 +233,11 @@ def test_without_a_shadow(project: Project) -> None:
 
 def test_other_scope_than_the_last_run_had(project: Project) -> None:
     """What the last run did not look at is not taken for made since."""
-    report = look(project, exclude=("public.a",))
+    with pytest.raises(NothingCompared, match="`schemas` or `exclude` has changed since") as caught:
+        look(project, exclude=("public.a",))
 
-    assert (report.drift, report.compared_with) == ((), ())
-    assert "`schemas` or `exclude` has changed since" in report.notes[0]
-    assert report.summary == "nothing to compare the schema with"
+    assert caught.value.code is ExitCode.FAILED
+    assert look(project, exclude=("public.a",), no_directory=False).compared_with == ("the directory",)
 
 
 def test_after_a_run_that_was_killed(project: Project) -> None:
@@ -219,10 +246,8 @@ def test_after_a_run_that_was_killed(project: Project) -> None:
         "DELETE FROM pgrollout.fingerprint WHERE id = (SELECT max(id) FROM pgrollout.fingerprint); CREATE TABLE x (id int)"
     )
 
-    report = look(project)
-
-    assert (report.drift, report.compared_with) == ((), ())
-    assert "has not come to its end" in report.notes[0]
+    with pytest.raises(NothingCompared, match="has not come to its end"):
+        look(project)
 
 
 def test_after_the_atlas_cli(project: Project) -> None:
@@ -232,10 +257,8 @@ def test_after_the_atlas_cli(project: Project) -> None:
         "'', 'null', 'Atlas CLI' FROM atlas_schema_revisions.atlas_schema_revisions LIMIT 1; CREATE TABLE c (id int)"
     )
 
-    report = look(project)
-
-    assert (report.drift, report.compared_with) == ((), ())
-    assert "the history has 3, recorded after run " in report.notes[0]
+    with pytest.raises(NothingCompared, match="the history has 3, recorded after run "):
+        look(project)
 
 
 # Since when.
@@ -385,8 +408,7 @@ def test_table_that_somebody_has_locked(project: Project, monkeypatch: pytest.Mo
 
 def test_run_that_ends_meanwhile_is_no_drift(project: Project) -> None:
     """Schema, history and ledger are read in one snapshot: what a run leaves during that is for the next check."""
-    project.database.execute("CREATE VIEW v AS SELECT id FROM a")
-    project.write({"3_c.sql": "SELECT 1;\n"})
+    project.write({"3_c.sql": "CREATE VIEW v AS SELECT id FROM a;\n"})
     project.apply()
     with project.database.connect(autocommit=False) as run, ThreadPoolExecutor(1) as executor:
         run.execute("LOCK TABLE a IN ACCESS EXCLUSIVE MODE")

@@ -395,3 +395,57 @@ def test_what_was_there_before_the_baseline_is_expected(baselined: tuple[Project
         "COLUMN public.old.x: missing; the directory makes it",
         "VIEW public.v: missing; the directory makes it",
     )
+
+
+def test_baseline_that_was_not_kept(tmp_path: Path, database: Database) -> None:
+    """Where the Atlas CLI recorded it, what differs is named with the way out: to keep what is there now."""
+    database.execute("CREATE TABLE old (id int)")
+    project = Project(tmp_path, database)
+    project.write(FILES)
+    project.apply(baseline="1", to_version="1")
+    database.execute("DELETE FROM pgrollout.baseline")
+    project.write({"2_old.sql": "SELECT 1;\n"})
+    project.apply()
+
+    report = look(project)
+    assert report.differences == ("TABLE public.old: not made by the directory",)
+    assert "`pgrollout set 2 --keep-schema`" in report.notes[-1]
+
+    set_current(project.settings(), "2", "a test", keep_schema=True)
+    assert look(project).differences == ()
+    database.execute("ALTER TABLE old ADD x int")
+    assert look(project).differences == ("COLUMN public.old.x: not made by the directory",)
+
+
+def test_set_where_there_was_no_history_keeps_the_schema(tmp_path: Path, database: Database) -> None:
+    """What the database has by then is what is expected from then on."""
+    database.execute("CREATE TABLE old (id int)")
+    project = Project(tmp_path, database)
+    project.write(FILES)
+
+    set_current(project.settings(), "1", "a test")
+    project.apply()
+
+    assert look(project).differences == ()
+
+
+def test_another_login_than_the_one_that_migrates(tmp_path: Path, database: Database) -> None:
+    """Grants to who migrates, and to who only looks, mean the same whoever looks."""
+    owner, reader = database.make_role("owner"), database.make_role("reader", "LOGIN SUPERUSER")
+    database.execute(
+        f'GRANT CREATE ON SCHEMA public TO "{owner}"; GRANT CREATE ON DATABASE "{database.name}" TO "{owner}"'
+    )
+    project = Project(tmp_path, database)
+    project.write(
+        {
+            "1_a.sql": f'CREATE TABLE a (id int);\nGRANT SELECT ON a TO "{reader}", "{owner}";\n'
+            f'REVOKE INSERT ON a FROM "{owner}";\nALTER DEFAULT PRIVILEGES FOR ROLE "{owner}" GRANT SELECT ON TABLES TO PUBLIC;\n'
+            f'CREATE POLICY p ON a TO "{reader}" USING (true);\n'
+        }
+    )
+    url = database.server.url(database.name, user=owner)
+    project.apply(project.settings(url=SecretStr(url)))
+
+    for login in (owner, reader, "postgres"):
+        url = database.server.url(database.name, user=login)
+        assert verified(project, url=SecretStr(url)).differences == (), login
