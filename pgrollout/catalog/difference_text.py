@@ -235,7 +235,12 @@ def not_comparable(found: Difference) -> str:
     """Return in one line what two versions of the server word in their own way."""
     names = list(dict.fromkeys(f"{one.identity} ({one.property})" for one in found.not_comparable))
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"Not comparable between these servers and roles: {', '.join(names[:10])}{more}."
+    majors = [catalog.major for catalog in found.catalogs or ()]
+    if len(set(majors)) > 1:
+        reason = f"between PostgreSQL {majors[0]} and {majors[1]}, which word them in their own way"
+    else:
+        reason = "as one of the roles may not see them"
+    return f"Not comparable {reason}: {', '.join(names[:10])}{more}."
 
 
 def _language(one: ObjectDifference) -> str:

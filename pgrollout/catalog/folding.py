@@ -14,6 +14,17 @@ _PRETTY_START = "ARRAY["
 _CAST = re.compile(r'\)::((?:"(?:[^"]|"")*"|[\w.$ ]+?)(?:\(\d+(?:,\d+)?\))?)\[\]')
 _PRETTY_CAST = re.compile(_CAST.pattern.removeprefix(r"\)"))
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[\[\](),]""")
+_INTERNAL = {
+    "integer": "int4", "bigint": "int8", "smallint": "int2", "boolean": "bool", "character varying": "varchar",
+    "character": "bpchar", "real": "float4", "double precision": "float8", "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz", "time without time zone": "time", "time with time zone": "timetz",
+    "bit varying": "varbit",
+}  # fmt: skip
+"""What PostgreSQL calls types that SQL calls otherwise; a column without a name is called after its cast."""
+_CAST_NAME = re.compile(
+    r"""(?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?P<cast>::(?P<type>(?:"(?:[^"]|"")*"|[\w$]+)(?:\.(?:"(?:[^"]|"")*"|[\w$]+))?"""
+    r"""(?: varying| precision)?(?:\(\d+(?:,\d+)?\))?(?: with(?:out)? time zone)?)) AS (?P<name>"[^"]*"|[\w$]+)"""
+)
 _CLOSING = {"(": ")", "[": "]"}
 
 
@@ -21,9 +32,20 @@ def folded(text: str) -> str:
     """
     Return the expression with ``(ARRAY[a, b])::T[]`` written as ``ARRAY[(a)::T, (b)::T]``.
 
-    Where the server leaves out parentheses, as for statistics, ``ARRAY[a, b]::T[]`` as ``ARRAY[a::T, b::T]``.
+    Where the server leaves out parentheses, as for statistics, ``ARRAY[a, b]::T[]`` as ``ARRAY[a::T, b::T]``. A name that a
+    column has from its cast, and that a restore writes out, is left out: ``NULL::integer AS int4``.
     """
+    if " AS " in text:
+        text = _CAST_NAME.sub(_unnamed, text)
     return _folded(_folded(text, _START, _CAST, "({})::{}"), _PRETTY_START, _PRETTY_CAST, "{}::{}")
+
+
+def _unnamed(found: re.Match[str]) -> str:
+    if found["quoted"] is not None:
+        return found[0]
+    type = re.sub(r"\(\d+(?:,\d+)?\)", "", found["type"])
+    called = _INTERNAL.get(type, type.rpartition(".")[2])
+    return found["cast"] if found["name"].strip('"') == called.strip('"') else found[0]
 
 
 def _folded(text: str, start: str, pattern: re.Pattern[str], form: str) -> str:

@@ -42,6 +42,12 @@ class Scope:
         """Whether all schemas are looked at, and so what is in none."""
         return "*" in self.schemas
 
+    def idle(self, schemas: Collection[str]) -> list[str]:
+        """Return the patterns of schemas that match none of these: misspelt ones, perhaps."""
+        return [
+            pattern for pattern in self.schemas if pattern != "*" and not any(_matches(s, [pattern]) for s in schemas)
+        ]
+
     def has_schema(self, schema: str) -> bool:
         """Whether a schema is compared."""
         ours = schema == self.ledger_schema or (schema == self.revisions_schema == REVISIONS_TABLE)
@@ -49,7 +55,8 @@ class Scope:
 
     def has(self, schema: str, name: str) -> bool:
         """Whether an object of a schema is compared."""
-        if schema == self.revisions_schema and name in (REVISIONS_TABLE, f"{REVISIONS_TABLE}_pkey"):
+        # In any schema: another directory of the same database has its own.
+        if name in (REVISIONS_TABLE, f"{REVISIONS_TABLE}_pkey"):
             return False
         return self.has_schema(schema) and not any(
             _matches(schema, [first]) and _matches(name, [second])

@@ -9,7 +9,7 @@ on a shadow, and what it means when something cannot run, is left to the caller.
 import logging
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,7 +23,7 @@ from pydantic import SecretStr
 
 from pgrollout.errors import ConfigurationError, EmbeddedServerFailed, LockNotAcquired, ShadowUnavailable
 from pgrollout.place import place_at
-from pgrollout.postgres.connection import Connection, connect, libpq_url
+from pgrollout.postgres.connection import Connection, connect, libpq_url, url_search_path
 from pgrollout.postgres.embedded_binaries import USER, Embedded
 from pgrollout.postgres.throwaway import throwaway
 from pgrollout.settings import Database, masked, shadow_url, target
@@ -200,6 +200,27 @@ def prepared(
         if text := setup_text(database):
             _set_up(connection, database, text)
     return opened(made, url, mark_roles)
+
+
+def bound_schemas(database: Database) -> list[str]:
+    """Return the schemas of the target URL's ``search_path``, in which the target's migrations make what has no schema."""
+    try:
+        path = url_search_path(database) or ""
+    except ConfigurationError:
+        return []  # a replay does not need the target
+    return [part.strip().strip('"') for part in path.split(",") if part.strip()]
+
+
+def bind(made: ShadowDatabase, schemas: Sequence[str]) -> None:
+    """Let sessions on the shadow database have the target's search path, and make its schemas."""
+    if not schemas:
+        return
+    with connect(made.database, application_name=APPLICATION) as connection:
+        for schema in schemas:
+            if not schema.startswith(("pg_", "$")):
+                connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+        path = sql.SQL(", ").join(map(sql.Identifier, schemas))
+        connection.execute(sql.SQL("ALTER DATABASE {} SET search_path = {}").format(sql.Identifier(made.name), path))
 
 
 def opened(made: Database, url: str, mark_roles: Callable[[], None] = lambda: None) -> ShadowDatabase:

@@ -29,6 +29,8 @@ from pgrollout.postgres.shadow import (
     OtherServer,
     ShadowDatabase,
     at,
+    bind,
+    bound_schemas,
     close_database,
     copy_database,
     drop,
@@ -112,10 +114,15 @@ def replayed_shadow(
         ReplayFailed: A statement does not run, and not for lack of something on the shadow's server.
         ShadowUnavailable, LockNotAcquired, ConfigurationError, LoginFailed, ServerUnavailable: As for ``shadow``.
     """
+
+    def fill(made: ShadowDatabase) -> Replayed:
+        bind(made, bound_schemas(database))
+        return replay(made, contents, target_version=target_version)
+
     with _filled(
         database,
         list(roles),
-        lambda made: replay(made, contents, target_version=target_version),
+        fill,
         _source(contents),
         len(contents),
         clones=clones,
@@ -150,6 +157,7 @@ def copied_shadow(
     def fill(made: ShadowDatabase) -> Replayed:
         if lacking := restore(made, schema_sql):
             return Replayed(0, lacking)
+        bind(made, bound_schemas(database))
         return replay(made, contents, target_version=target_version)
 
     with _filled(database, list(roles), fill, None, len(contents), clones=clones) as filled:
@@ -274,6 +282,7 @@ def _digest(database: Database, roles: list[str], server: list[str | None], sour
         "server": server,
         "roles": sorted({*wanted(database), *roles}),
         "setup_sql": setup_text(database),
+        "search_path": bound_schemas(database),
         **source,
     }
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

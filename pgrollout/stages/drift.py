@@ -36,7 +36,7 @@ from pgrollout.postgres.state import State, read_session
 from pgrollout.progress import reporting
 from pgrollout.settings import Database, DriftIgnore
 from pgrollout.stages.deciding import Choice, check_history, decide
-from pgrollout.stages.expected import expected_files, expected_schema, kept_baseline, tolerated
+from pgrollout.stages.expected import expected_files, expected_schema, idle_patterns, kept_baseline, tolerated
 from pgrollout.stages.last_run import LastRun, catalog_of, is_mended, is_partition_that_came_or_went, last_run
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed
 from pgrollout.stages.stage import Outcome, Report, Request
@@ -209,6 +209,7 @@ class _Looking:
             scope = scope_of(self.database, state.table)
             with reporting("reading the schema"):
                 actual = read_catalog(self.live, scope)
+            self.notes.extend(idle_patterns(scope, actual))
             before = self._last_run(state, scope, actual)
             was = catalog_of(self.live, state, before.recorded) if before.is_comparable and before.recorded else None
         expected = self._expected(state, scope, actual, reviewed, name) if reviewed else None

@@ -116,11 +116,19 @@ def kept_baseline(live: Connection, state: State) -> Baseline | None:
     return kept if kept and any(revision.version == kept.version for revision in state.revisions) else None
 
 
+def idle_patterns(scope: Scope, live: Catalog) -> list[str]:
+    """Return a note for each pattern of ``schemas`` that matches nothing."""
+    schemas = [identity.schema for identity in live.objects if identity.kind == "SCHEMA"]
+    return [f"schemas: the pattern {pattern!r} matches no schema" for pattern in scope.idle(schemas)]
+
+
 def tolerated(found: ObjectDifference) -> str:
     """Return why a difference from what is expected is reported and no failure; empty if it is one."""
     identity = found.identity
     if found.change is Change.ADDED and found.after and "partition of" in found.after.properties:
         return "a partition made at run time"
+    if found.change is Change.ADDED and found.after and found.after.properties.get("made for"):
+        return "made for the history"
     if identity == _PUBLIC and {change.name for change in found.properties} <= {"owner", "grants", "comment"}:
         return "as the cluster was made or upgraded"
     if identity.kind == "EXTENSION" and {change.name for change in found.properties} == {"version"}:

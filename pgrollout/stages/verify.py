@@ -24,7 +24,7 @@ from pgrollout.postgres.state import State, read_session, read_state
 from pgrollout.progress import reporting
 from pgrollout.settings import Database
 from pgrollout.stages.deciding import Choice, check_history, decide
-from pgrollout.stages.expected import expected_files, expected_schema, kept_baseline, tolerated
+from pgrollout.stages.expected import expected_files, expected_schema, idle_patterns, kept_baseline, tolerated
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed
 from pgrollout.stages.stage import Outcome, Report, Request
 
@@ -120,6 +120,7 @@ def _check_schema(
     owner = migrating_role(live, scope)
     with reporting("reading the schema"), tables_readable(live):
         actual = read_catalog(live, scope)
+    found.notes.extend(idle_patterns(scope, actual))
     files = expected_files(reviewed.migrations, state, reviewed.checkpoints)
     expected = expected_schema(
         database,

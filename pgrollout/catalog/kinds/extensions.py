@@ -10,7 +10,7 @@ EXTENSION = Kind(
     source="pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace",
     oid="x.oid",
     name_sql="x.extname",
-    owner="x.extowner",
+    # Its owner is whoever made it, plpgsql's the cluster's first superuser: nothing can change that.
     properties=(Property("version", "x.extversion"), Property("schema", "n.nspname::text")),
     ddl=ddl.extension,
     can_be_given=False,

@@ -2,6 +2,7 @@
 
 from pgrollout.catalog.ddl import others as ddl
 from pgrollout.catalog.kind import Form, Kind, Property, role
+from pgrollout.catalog.scope import REVISIONS_TABLE
 
 _NAMES = "CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' " \
     "WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS' END"  # fmt: skip
@@ -21,7 +22,16 @@ SCHEMA = Kind(
     owner="n.nspowner",
     acl="n.nspacl",
     acl_type="n",
-    properties=(),
+    properties=(
+        # Beside what the schema is: verify and drift do not miss a migration that makes it.
+        Property(
+            "made for",
+            "CASE WHEN EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid "
+            f"AND c.relname = '{REVISIONS_TABLE}') AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid "
+            f"AND c.relkind <> 'i' AND c.relname <> '{REVISIONS_TABLE}') THEN '{REVISIONS_TABLE}' END",
+            if_both=True,
+        ),
+    ),
     ddl=ddl.schema,
 )
 

@@ -449,3 +449,42 @@ def test_another_login_than_the_one_that_migrates(tmp_path: Path, database: Data
     for login in (owner, reader, "postgres"):
         url = database.server.url(database.name, user=login)
         assert verified(project, url=SecretStr(url)).differences == (), login
+
+
+def test_revisions_in_a_schema_of_their_own(tmp_path: Path, database: Database) -> None:
+    """A schema that only holds a history, this directory's or another's, is no difference; one with more in it is."""
+    database.execute("CREATE SCHEMA other CREATE TABLE atlas_schema_revisions (version text PRIMARY KEY)")
+    project = Project(tmp_path, database)
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
+    settings = {"revisions_schema": "hist"}
+    project.apply(project.settings(**settings), allow_dirty=True)
+
+    report = verified(project, **settings)
+
+    assert report.differences == ()
+    assert [note.partition(" ")[0] for note in report.notes] == ["SCHEMA", "SCHEMA"]
+    assert all("[made for the history]" in note for note in report.notes)
+
+    database.execute("CREATE TABLE other.t (id int)")
+    assert verified(project, **settings).differences == ("SCHEMA other: not made by the directory",)
+
+
+@pytest.mark.parametrize("where", ["embedded", "url"])
+def test_url_with_a_search_path(tmp_path: Path, database: Database, where: str) -> None:
+    """What a file makes without a schema is expected where the URL's search path has it made."""
+    project = Project(tmp_path, database)
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\n", "2_b.sql": "ALTER TABLE a ADD x int;\n"})
+    url = SecretStr(database.server.url(database.name, search_path="app"))
+    shadow = Shadow() if where == "embedded" else Shadow(server="url", url=SecretStr(database.url))
+    settings = {"url": url, "shadow": shadow}
+    project.apply(project.settings(**settings))
+    assert project.exists("app.a")
+
+    assert verified(project, **settings).differences == ()
+
+
+def test_pattern_that_matches_nothing(project: Project) -> None:
+    """A misspelt schema would be verified and found right for ever."""
+    report = look(project, {"schemas": ("publik",)})
+
+    assert (report.differences, report.notes) == ((), ("schemas: the pattern 'publik' matches no schema",))
