@@ -135,7 +135,10 @@ TRIGGER = Kind(
     name="TRIGGER",
     order=550,
     catalog="pg_trigger",
-    source="pg_trigger g " + _RELATION.format("g.tgrelid"),
+    source="pg_trigger g "
+    + _RELATION.format("g.tgrelid")
+    + " CROSS JOIN LATERAL (SELECT format(' ON %%I.%%I ', n.nspname, c.relname) AS place, regexp_replace("
+    'pg_get_triggerdef(g.oid), \'^CREATE (CONSTRAINT )?TRIGGER ("([^"]|"")+"|[^ ]+) \', \'\\1\') AS rest OFFSET 0) named',
     oid="g.oid",
     schema_sql="n.nspname",
     relation_sql="c.relname",
@@ -149,11 +152,10 @@ TRIGGER = Kind(
     ),
     folds=True,
     properties=(
-        # Without the trigger's name and the table's, which its identity has.
+        # Without the trigger's name and the table's, which its identity has: the first of the rest, not what an argument says.
         Property(
             "definition",
-            "regexp_replace(replace(pg_get_triggerdef(g.oid), format(' ON %%I.%%I ', n.nspname, c.relname), ' '), "
-            '\'^CREATE (CONSTRAINT )?TRIGGER ("([^"]|"")+"|[^ ]+) \', \'\\1\')',
+            "overlay(named.rest PLACING ' ' FROM strpos(named.rest, named.place) FOR length(named.place))",
             across=Across.WORDED,
         ),
         Property("enabled", _ENABLED.format("g.tgenabled")),

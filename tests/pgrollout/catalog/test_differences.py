@@ -386,3 +386,18 @@ def test_what_is_easily_forgotten(any_server: Server, change: str, sentence: str
     found = compared(any_server, f"{SCHEMA};{made.get(change[:8], '')}", f"{SCHEMA};{change}")
 
     assert said(found) == [sentence]
+    extensions = [key for key in of_app.objects if key.kind == "EXTENSION"]
+    assert [of_app.objects[key] for key in extensions] == [of_installer.objects[key] for key in extensions] != []
+
+
+def test_what_a_trigger_is_told_may_look_like_its_table(server: Server) -> None:
+    """Only where the trigger stands is left out of its definition, not an argument of the same words."""
+    made = (
+        "CREATE TABLE t (id int); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        'CREATE TRIGGER "a ON public.t b" BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f({})'
+    )
+
+    assert said(compared(server, made.format("'x ON public.t y'"), made.format("'x y'"))) == [
+        'TRIGGER public.t."a ON public.t b": not as the directory makes it (definition: …UNCTION '
+        "public.f('x ON public.t y') → …UNCTION public.f('x y'))"
+    ]
