@@ -141,7 +141,9 @@ DOMAIN_CONSTRAINT = Kind(
     schema_sql="n.nspname",
     relation_sql="t.typname",
     name_sql="k.conname",
-    where="k.contype = 'c'",
+    # Of an extension it is the domain that is recorded.
+    where="k.contype = 'c' AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = 'pg_type'::regclass "
+    "AND x.objid = t.oid AND x.deptype = 'e')",
     part_of="ARRAY['DOMAIN', n.nspname, '', t.typname]",
     properties=(
         Property("definition", "regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')", across=Across.WORDED),

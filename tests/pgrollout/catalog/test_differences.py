@@ -401,3 +401,10 @@ def test_what_a_trigger_is_told_may_look_like_its_table(server: Server) -> None:
         'TRIGGER public.t."a ON public.t b": not as the directory makes it (definition: …UNCTION '
         "public.f('x ON public.t y') → …UNCTION public.f('x y'))"
     ]
+
+
+def test_check_of_an_extensions_domain_is_the_extensions(server: Server) -> None:
+    """It comes and goes with the extension, as the domain does."""
+    made = "CREATE DOMAIN earth AS text CONSTRAINT on_surface CHECK (VALUE <> ''); ALTER EXTENSION plpgsql ADD DOMAIN earth"
+
+    assert said(compared(server, made, "")) == []
