@@ -116,6 +116,7 @@ class _Comparing:
         self._added = {key: it for key, it in after.objects.items() if key not in before.objects}
         self._pairs = [(it, after.objects[key]) for key, it in before.objects.items() if key in after.objects]
         self._names: list[tuple[re.Pattern[str], str]] = []
+        self._raw: dict[str, str] = {}
         self._renamed: dict[Identity, Identity] = {}
         self._not_comparable: list[NotComparable] = []
 
@@ -156,6 +157,7 @@ class _Comparing:
         for old, new in self._renamed.items():
             if self._is_renamed(old, new) and old.name != new.name:
                 self._names.append((_as_word(quoted(old.name)), quoted(new.name)))
+                self._raw[old.name] = new.name
             if self._is_renamed(old, new) and old.schema != new.schema:
                 self._names.append((_as_word(quoted(old.schema)), quoted(new.schema)))
 
@@ -195,7 +197,7 @@ class _Comparing:
                 old = old._replace(schema=is_.schema)
             elif old.relation and (was.schema, was.name) == (whole.schema, whole.name) and BY_NAME[was.kind].has_parts:
                 old = old._replace(schema=is_.schema, relation=is_.name)
-        return old != new
+        return old._replace(detail=self._with_new_names(old.detail)) != new
 
     # What goes without saying, because something else is said.
 
@@ -282,6 +284,8 @@ class _Comparing:
         return tuple(rename(member) for member in value) if isinstance(value, tuple) else value
 
     def _with_new_names(self, text: str) -> str:
+        if text in self._raw:
+            return self._raw[text]
         for old, new in self._names:
             text = old.sub(lambda _, new=new: new, text)  # type: ignore[misc]
         return text

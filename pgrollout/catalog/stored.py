@@ -23,9 +23,6 @@ FORMAT_VERSION = 1
 _kind = attrgetter("identity.kind")
 _PLACE = ("schema", "relation", "name", "detail")
 
-_kind = attrgetter("identity.kind")
-_PLACE = ("schema", "relation", "name", "detail")
-
 
 def stored(catalog: Catalog) -> bytes:
     """Return the catalog as compressed JSON."""

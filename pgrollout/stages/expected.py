@@ -110,7 +110,7 @@ def expected_schema(
 
 def kept_baseline(live: Connection, state: State) -> Baseline | None:
     """Return the schema that the database had before its history began, or at some version, if the history still has it."""
-    if not state.revisions or not fingerprints.exist(live, state.ledger.schema):
+    if not state.revisions or not state.ledger.exists or not fingerprints.exist(live, state.ledger.schema):
         return None
     kept = fingerprints.baseline_of(live, state.ledger.schema, state.table.schema)
     return kept if kept and any(revision.version == kept.version for revision in state.revisions) else None

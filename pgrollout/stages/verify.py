@@ -9,15 +9,18 @@ says so. Also: nothing is left to run. Reads only.
 import time
 from dataclasses import dataclass, field
 
+import psycopg
 from pydantic import Field
 
 from pgrollout.catalog.difference import difference
 from pgrollout.catalog.difference_text import VERIFY, line, not_comparable
-from pgrollout.catalog.model import Catalog, Object
+from pgrollout.catalog.model import Catalog, Object, quoted
 from pgrollout.errors import HistoryError, VerifyDiffers
 from pgrollout.history import ExecOrder, RevisionType
+from pgrollout.postgres import revisions
 from pgrollout.postgres.catalog import migrating_role, read_catalog, scope_of
 from pgrollout.postgres.connection import Connection, connect
+from pgrollout.postgres.ledger import Ledger
 from pgrollout.postgres.readable import tables_readable
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import State, read_session, read_state
@@ -70,7 +73,7 @@ def examine(request: VerifyRequest) -> VerifyReport:
     found = _Found()
     with explained("reading the schema"), connect(database, application_name=name) as live:
         read_session(live, database)
-        state = read_state(live, database)
+        state = _state(live, database, found)
         compared = check_history(reviewed, state).compared
         _check_complete(reviewed, state, request, found)
         if state.revisions:
@@ -95,6 +98,21 @@ class _Found:
     notes: list[str] = field(default_factory=list)
     compared: bool = False
     objects: int = 0
+
+
+def _state(live: Connection, database: Database, found: _Found) -> State:
+    """Return history and ledger; the history alone for who may not read the ledger, which is said."""
+    try:
+        return read_state(live, database)
+    except psycopg.errors.InsufficientPrivilege as error:
+        table = revisions.locate(live, database)
+        rows = revisions.read(live, table)
+        found.notes.append(
+            f"the ledger, which knows of statements whose end nobody saw and of baselines, was not looked at: "
+            f"{error.diag.message_primary}. Let this role: GRANT USAGE ON SCHEMA {quoted(database.ledger_schema)}, "
+            "and SELECT on its tables"
+        )
+        return State(table, rows, Ledger(database.ledger_schema, 0, 0))
 
 
 def _check_complete(reviewed: Reviewed, state: State, request: VerifyRequest, found: _Found) -> None:

@@ -48,6 +48,11 @@ CONSTRAINT = Kind(
             "THEN 'inherited and its own' ELSE 'inherited' END END",
             if_both=True,
         ),
+        # ALTER TABLE … DISABLE TRIGGER ALL switches a foreign key off; a dump does not say so.
+        Property(
+            "triggers disabled",
+            "k.contype = 'f' AND EXISTS (SELECT FROM pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgenabled <> 'O')",
+        ),
         Property("index storage parameters", f"CASE WHEN {_HAS_INDEX} THEN x.reloptions END", form=Form.SET),
         Property("index statistics targets", f"CASE WHEN {_HAS_INDEX} THEN {_TARGETS} END", form=Form.SET),
         Property(
@@ -64,10 +69,15 @@ CONSTRAINT = Kind(
     address=part_address,
 )
 
-_AFTER_TABLE = (
-    "substr(printed.text, strpos(printed.text, "
-    "format(' %%I.%%I USING ', n.nspname, c.relname)) + length(format(' %%I.%%I ', n.nspname, c.relname)))"
+# What stands after the index's own name, which may look like anything.
+_AFTER_NAME = (
+    "(SELECT substr(whole.text, strpos(whole.text, format('INDEX %%I ON ', x.relname)) "
+    "+ length(format('INDEX %%I ON ', x.relname))) AS text "
+    "FROM pg_get_indexdef(i.indexrelid) whole(text) OFFSET 0)"
 )
+_ONLY = "starts_with(printed.text, 'ONLY ')"
+_BEFORE_TABLE = f"CASE WHEN {_ONLY} THEN 'ONLY ' ELSE '' END"
+_AFTER_TABLE = f"substr(printed.text, length({_BEFORE_TABLE} || format('%%I.%%I ', n.nspname, c.relname)) + 1)"
 
 INDEX = Kind(
     name="INDEX",
@@ -76,7 +86,7 @@ INDEX = Kind(
     # Printed once for each, which OFFSET keeps apart; it is most of what reading an index takes.
     source="pg_index i JOIN pg_class x ON x.oid = i.indexrelid "
     + _RELATION.format("i.indrelid")
-    + " CROSS JOIN LATERAL (SELECT pg_get_indexdef(i.indexrelid) AS text OFFSET 0) printed",
+    + f" CROSS JOIN LATERAL {_AFTER_NAME} printed",
     oid="x.oid",
     schema_sql="n.nspname",
     name_sql="x.relname",
@@ -91,7 +101,7 @@ INDEX = Kind(
     properties=(
         Property("table", "c.relname::text"),
         Property("unique", "i.indisunique"),
-        Property("only", "c.relkind = 'p' AND printed.text LIKE '%% ON ONLY %%'"),
+        Property("only", f"c.relkind = 'p' AND {_ONLY}"),
         Property("definition", _AFTER_TABLE, across=Across.WORDED),
         Property("invalid", "NOT i.indisvalid"),
         depends_on_extension("pg_class", "x.oid"),
@@ -184,7 +194,7 @@ POLICY = Kind(
         ),
         Property(
             "roles",
-            f"ARRAY(SELECT CASE r WHEN 0 THEN 'PUBLIC' ELSE {role('r')} END FROM unnest(p.polroles) r)",
+            f"ARRAY(SELECT DISTINCT CASE r WHEN 0 THEN 'PUBLIC' ELSE {role('r')} END FROM unnest(p.polroles) r)",
             form=Form.SET,
         ),
         Property("using", "pg_get_expr(p.polqual, p.polrelid)", across=Across.WORDED),

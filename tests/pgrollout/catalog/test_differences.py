@@ -386,8 +386,6 @@ def test_what_is_easily_forgotten(any_server: Server, change: str, sentence: str
     found = compared(any_server, f"{SCHEMA};{made.get(change[:8], '')}", f"{SCHEMA};{change}")
 
     assert said(found) == [sentence]
-    extensions = [key for key in of_app.objects if key.kind == "EXTENSION"]
-    assert [of_app.objects[key] for key in extensions] == [of_installer.objects[key] for key in extensions] != []
 
 
 def test_what_a_trigger_is_told_may_look_like_its_table(server: Server) -> None:

@@ -488,3 +488,18 @@ def test_pattern_that_matches_nothing(project: Project) -> None:
     report = look(project, {"schemas": ("publik",)})
 
     assert (report.differences, report.notes) == ((), ("schemas: the pattern 'publik' matches no schema",))
+
+
+def test_role_that_may_not_read_the_ledger(project: Project) -> None:
+    """The schema is compared all the same; what was not looked at is said, with the GRANT."""
+    database = project.database
+    role = database.make_role("reader")
+    database.execute(
+        f'GRANT USAGE ON SCHEMA atlas_schema_revisions TO "{role}";'
+        f'GRANT SELECT ON atlas_schema_revisions.atlas_schema_revisions TO "{role}"'
+    )
+
+    report = look(project, {"url": SecretStr(database.server.url(database.name, user=role))})
+
+    assert (report.differences, report.compared) == ((), True)
+    assert "GRANT USAGE ON SCHEMA pgrollout" in report.notes[0]
