@@ -11,6 +11,7 @@ Source: PostgreSQL manual, "System Catalogs"; ``src/backend/utils/adt/ruleutils.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from pgrollout.catalog.ddl import Parts, Writer
 from pgrollout.catalog.model import MIGRATING_ROLE, Object, Value
@@ -150,6 +151,7 @@ FIXED = 8
 """Columns of a query before the properties: OID, number, schema, relation, name, detail, part of, default grants."""
 
 
+@cache
 def query(kind: Kind, major: int) -> str:
     """
     Return the query that reads all objects of a kind.

@@ -46,7 +46,12 @@ def _format_option(*choices: str) -> Callable[[Callable[..., Any]], Callable[...
     )
 
 
-@click.group(name="schema", epilog=f"{_SOURCES}\n\n{example('pgrollout schema diff last live')}")
+@click.group(
+    name="schema",
+    epilog=f"{_SOURCES}\n\n{example('pgrollout schema diff last live')}",
+    # Said here too: click keeps the first option that it makes, and that may be for a context without ours above it.
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def command() -> None:
     """Show a schema, or what two schemas differ in: runs, databases, directories, dumps."""
 

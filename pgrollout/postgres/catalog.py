@@ -1,8 +1,8 @@
 """
 Catalog: reads a database's schema as a value.
 
-One query per kind of object, all sent at once, in one transaction that reads only and holds no lock that anybody but DDL
-waits for. What a kind is, and its query, is in ``pgrollout.catalog``.
+One query per kind of object that there is any of, all sent at once, in one transaction that reads only and holds no lock
+that anybody but DDL waits for. What a kind is, and its query, is in ``pgrollout.catalog``.
 
 Source: PostgreSQL manual, "System Catalogs", "System Information Functions".
 """
@@ -15,7 +15,7 @@ from psycopg import Cursor
 from psycopg.pq import TransactionStatus
 
 from pgrollout.catalog.bulk import uncollected
-from pgrollout.catalog.kind import Kind, query
+from pgrollout.catalog.kind import FIRST_OID, Kind, query
 from pgrollout.catalog.kinds import KINDS
 from pgrollout.catalog.model import Catalog
 from pgrollout.catalog.rows import objects_of
@@ -45,10 +45,13 @@ _SETTINGS = {
 _SET = "SELECT " + ", ".join(f"set_config('{key}', '{value}', true)" for key, value in _SETTINGS.items())
 _DATABASE = """
 SELECT (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())::text, current_user::text,
-       ARRAY(SELECT n.nspname::text FROM pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
+       ARRAY(SELECT n.nspname::text FROM pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'),
+       (SELECT system_identifier::text FROM pg_control_system()), ARRAY[{}]
 """
-# pg_control_system() is for everybody.
-_SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
+_HAS_ITS_OWN = frozenset({"pg_namespace", "pg_extension"})
+"""System catalogs in which the server's own rows are read too: schema public, the extension plpgsql."""
+_FOR_EVERYBODY = {"pg_user_mapping": "pg_foreign_server"}
+"""System catalogs that only superusers may read, each with one that has rows wherever it has."""
 _REVISIONS_OWNER = """
 SELECT pg_get_userbyid(c.relowner)::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE (n.nspname, c.relname) = (%s, 'atlas_schema_revisions')
@@ -82,11 +85,16 @@ def read_catalog(connection: Connection, scope: Scope, *, owners: Collection[str
         psycopg.errors.LockNotAvailable: Somebody changed a table all the time, for ``LOCK_WAIT_MS``.
     """
     major = connection.info.server_version // 10000
-    kinds = [kind for kind in KINDS if kind.since <= major]
     with _reading(connection):
         names = [migrating_role(connection, scope), *owners]
-        oid, _, schemas = connection.execute(_DATABASE).fetchall()[0]
-        system = connection.execute(_SYSTEM).fetchall()[0][0]
+        catalogs = sorted({_FOR_EVERYBODY.get(kind.catalog, kind.catalog) for kind in KINDS} - _HAS_ITS_OWN)
+        # Most databases have no operators, no casts, no subscriptions: to plan a query takes longer than to run it.
+        some = ", ".join(f"EXISTS (SELECT FROM {name} WHERE oid >= {FIRST_OID})" for name in catalogs)
+        oid, _, schemas, system, found = connection.execute(_DATABASE.format(some).encode()).fetchall()[0]
+        filled = {name for name, is_filled in zip(catalogs, found, strict=True) if is_filled} | _HAS_ITS_OWN
+        kinds = [
+            kind for kind in KINDS if kind.since <= major and _FOR_EVERYBODY.get(kind.catalog, kind.catalog) in filled
+        ]
         parameters = {"schemas": [schema for schema in schemas if scope.has_schema(schema)], "owners": names}
         with connection.pipeline():
             cursors = [connection.execute(query(kind, major), parameters) for kind in kinds]
