@@ -11,19 +11,13 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import psycopg
 from pydantic import BaseModel, ConfigDict, Field
 
-from pgrollout.catalog.difference import difference
-from pgrollout.catalog.fingerprint import fingerprint
-from pgrollout.catalog.ignored import sift
-from pgrollout.catalog.model import Catalog, Identity
-from pgrollout.catalog.scope import Scope
 from pgrollout.content import Content
 from pgrollout.errors import (
-    DriftInTheWay,
     Interrupted,
     PgrolloutError,
     PlanChanged,
@@ -32,32 +26,21 @@ from pgrollout.errors import (
 from pgrollout.history import ExecOrder, Pending
 from pgrollout.interrupts import held_back
 from pgrollout.plan import Plan
-from pgrollout.postgres import atlas_lock, fingerprints, ledger
-from pgrollout.postgres.catalog import read_catalog, scope_of
+from pgrollout.postgres import atlas_lock, ledger
 from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.ledger import OpenIntent, Run
-from pgrollout.postgres.readable import tables_readable
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import Session, State, check_clean, read_session, read_state
 from pgrollout.postgres.writer import Writer
 from pgrollout.progress import reporting
-from pgrollout.stages.baseline import keep_schema
 from pgrollout.stages.deciding import Choice, decide, plan_of, repeatable_intents, resumed_by
-from pgrollout.stages.drift_gate import in_the_way, touched
-from pgrollout.stages.last_run import (
-    catalog_of,
-    is_mended,
-    is_partition_that_came_or_went,
-    last_run,
-    without_drift,
-)
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_contents, read_reviewed, started_by
 from pgrollout.stages.stage import Outcome, Report, Request
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from pgrollout.stages.watching import Watching
 
-_SHOWN = 10
-"""How many objects a line of the log names."""
+log = logging.getLogger(__name__)
 
 
 class TakenBackup(BaseModel):
@@ -137,22 +120,6 @@ def run(request: ApplyRequest) -> ApplyReport:
     return report.model_copy(update={"duration_ms": round((time.monotonic() - started) * 1000)})
 
 
-@dataclass(frozen=True)
-class _Drift:
-    """What had drifted before the run."""
-
-    was: Catalog
-    """What the run before left."""
-    before: Catalog
-    """What this one found."""
-    taken_in: frozenset[Identity]
-    """What of it the files touch: how it is afterwards is what was wanted."""
-
-    def without(self, after: Catalog) -> Catalog:
-        """Return what the run left, without the drift that it passed over."""
-        return without_drift(self.was, self.before, after, self.taken_in)
-
-
 @dataclass
 class _Attempt:
     """One try, on one connection, under the run lock."""
@@ -163,7 +130,6 @@ class _Attempt:
     connection: Connection
     session: Session
     applied: list[AppliedFile] = field(default_factory=list)
-    _drift: "_Drift | None" = None
 
     def run(self) -> ApplyReport:
         request = self.request
@@ -213,24 +179,26 @@ class _Attempt:
             ledger.end_intent_sql(schema, run, intent.version, intent.position, "run again", "pgrollout:repeatable")
             for intent in repeated
         ]
-        schema_before, scope = self._catalog(state)
-        self._drift = self._check_drift(state, scope, schema_before, contents)
-        before = [fingerprints.record_sql(schema, run.history, run.id, "before", schema_before, scope)]
+        # Not for a run that finds nothing to do: it knows all kinds of objects.
+        from pgrollout.stages.watching import Watching
+
+        watching = Watching(self.connection, request.database, state, run)
+        before = [watching.before(contents)]
         if request.backup is not None:
             records.append(ledger.backup_sql(schema, run, **request.backup.model_dump()))
         if todo.baseline is not None:
-            before += keep_schema(self.connection, request.database, state, todo.baseline.version, self.run_id)
+            before += watching.baseline(todo.baseline.version)
         try:
             with held_back() as wants_end:
                 writer = Writer(self.connection, self.session, state.table, state.ledger, run, wants_end)
                 try:
                     self._write(writer, state, todo, contents, before, records)
-                    writer.end("done", extra=self._after(writer, state, run))
+                    writer.end("done", extra=self._after(writer, watching))
                 except PgrolloutError as error:
-                    self._end_badly(writer, state, run, "failed", str(error))
+                    self._end_badly(writer, watching, "failed", str(error))
                     raise
                 except KeyboardInterrupt:
-                    self._end_badly(writer, state, run, "interrupted", "")
+                    self._end_badly(writer, watching, "interrupted", "")
                     raise
         except KeyboardInterrupt as interrupt:
             raise Interrupted(len(self.applied), len(todo.migrations) - len(self.applied)) from interrupt
@@ -269,73 +237,23 @@ class _Attempt:
             AppliedFile(name=migration.name, version=migration.version, statements=count, duration_ms=duration_ms)
         )
 
-    def _catalog(self, state: State) -> tuple[Catalog, Scope]:
-        """Return what the schema is now, and what of it was looked at."""
-        scope = scope_of(self.request.database, state.table)
-        with reporting("reading the schema"), tables_readable(self.connection):
-            return read_catalog(self.connection, scope), scope
-
-    def _check_drift(
-        self, state: State, scope: Scope, live: Catalog, contents: Mapping[str, Content]
-    ) -> "_Drift | None":
-        """
-        Compare the schema with what the last run left, before anything is changed; return what has drifted, if anything.
-
-        Raises:
-            DriftInTheWay: Somebody has changed what a pending file touches, and the settings say to refuse.
-        """
-        database = self.request.database
-        last = last_run(self.connection, state, scope, live)
-        if last.recorded is None:
-            return None
-        if last.not_comparable:
-            log.info('drift not looked for reason="%s"', last.not_comparable)
-            return None
-        if last.recorded.reviewed == fingerprint(live):
-            return None
-        was = catalog_of(self.connection, state, last.recorded)
-        found = difference(was, live)
-        today = datetime.now(UTC).date()
-        lines = in_the_way(found, live, contents.values(), database.drift_ignore, today)
-        if lines and database.drift_gate == "refuse":
-            raise DriftInTheWay(database.name, lines)
-        for one in lines:
-            log.warning('drift in the way object="%s"', one)
-        named = touched(found.objects, live, contents.values())
-        # As jobs make and drop them, and as the last run asked for: no drift.
-        taken_in = [
-            one
-            for one in found.objects
-            if one.identity in named or is_mended(one) or is_partition_that_came_or_went(one)
-        ]
-        left = sift(found, database.drift_ignore, today).left.objects
-        passed_over = [str(one.identity) for one in left if one not in taken_in]
-        if passed_over:
-            log.warning('drift passed over count=%d objects="%s"', len(passed_over), ", ".join(passed_over[:_SHOWN]))
-        names = {name for one in taken_in for name in (one.identity, one.renamed_to) if name is not None}
-        return _Drift(was, live, frozenset(names))
-
-    def _after(self, writer: Writer, state: State, run: Run) -> Sequence[str]:
+    def _after(self, writer: Writer, watching: "Watching") -> Sequence[str]:
         """Return what is recorded of the schema when all is done; for want of it nothing fails any more."""
         if not writer.has_started:
             return ()
         try:
             writer.clean_session()
-            catalog, scope = self._catalog(state)
-            without = self._drift.without(catalog) if self._drift else None
-            return (
-                fingerprints.record_sql(state.ledger.schema, run.history, run.id, "after", catalog, scope, without),
-            )
+            return (watching.after(),)
         except (psycopg.Error, TableNotReadable) as error:
             log.warning('schema not recorded moment=after reason="%s"', str(error).strip().partition("\n")[0])
             return ()
 
-    def _end_badly(self, writer: Writer, state: State, run: Run, outcome: str, error: str) -> None:
+    def _end_badly(self, writer: Writer, watching: "Watching", outcome: str, error: str) -> None:
         """Record the end as far as the connection still allows; the history is right in any case."""
         try:
             writer.abandon()
             # Who interrupts does not want to wait for it.
-            after = self._after(writer, state, run) if outcome == "failed" else ()
+            after = self._after(writer, watching) if outcome == "failed" else ()
             writer.end(outcome, error, after)
         except (PgrolloutError, psycopg.Error) as second:
             log.debug('end of the run not recorded outcome=%s reason="%s"', outcome, second)
