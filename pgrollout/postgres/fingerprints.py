@@ -123,26 +123,6 @@ def last_of_a_run(connection: Connection, schema: str, history: str) -> Recorded
     return _one(connection, schema, "history = %s AND run IS NOT NULL ORDER BY id DESC", [history])
 
 
-def last_check_with(connection: Connection, schema: str, history: str, digest: str) -> Recorded | None:
-    """
-    Return the first check of the latest unbroken row of checks that found this digest: since when it has been so.
-
-    None if the last thing recorded is another.
-    """
-    return _one(
-        connection,
-        schema,
-        "history = %s AND digest = %s AND moment = 'check' AND id > coalesce((SELECT max(id) FROM "
-        f"{name(schema, 'fingerprint')} WHERE history = %s AND digest <> %s), 0) ORDER BY id",
-        [history, digest, history, digest],
-    )
-
-
-def last_check(connection: Connection, schema: str, history: str) -> Recorded | None:
-    """Return the last check for drift."""
-    return _one(connection, schema, "history = %s AND moment = 'check' ORDER BY id DESC", [history])
-
-
 def of_run(connection: Connection, schema: str, run: str) -> list[Recorded]:
     """Return the fingerprints of a run, in the order in which it left them."""
     rows = connection.execute(

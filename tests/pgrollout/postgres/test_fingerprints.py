@@ -152,26 +152,3 @@ def test_stored_and_loaded_is_the_same(project: Project) -> None:
         (it.properties, it.part_of, it.number) for it in catalog.objects.values()
     ]
     assert Identity("COLUMN", "public", "a", "note") in again.objects
-
-
-def test_checks_tell_since_when(project: Project) -> None:
-    """The first check of the unbroken row that found the same; none where something else came last."""
-
-    def check() -> str:
-        catalog = live(project.database)
-        project.database.execute(fingerprints.record_sql("pgrollout", HISTORY, None, "check", catalog, SCOPE))
-        return fingerprint(catalog)
-
-    project.database.execute("CREATE TABLE by_hand (id int)")
-    drifted = check()
-    check()
-
-    with project.database.connect() as connection:
-        first = fingerprints.last_check_with(connection, "pgrollout", HISTORY, drifted)
-        newest = fingerprints.last_check(connection, "pgrollout", HISTORY)
-        assert first is not None
-        assert newest is not None
-        assert first.taken_at < newest.taken_at
-        project.database.execute("DROP TABLE by_hand")
-        check()
-        assert fingerprints.last_check_with(connection, "pgrollout", HISTORY, drifted) is None
