@@ -99,6 +99,24 @@ class Database(BaseModel):
         "linear", description="Files older than the newest applied one: refused, left out, or run first."
     )
     wait_for_run_ms: NonNegativeInt = Field(600_000, description="How long to wait for another run, in milliseconds.")
+    run_deadline_ms: NonNegativeInt = Field(
+        0, description="How long a run may take before it stops at its next safe point, in milliseconds; 0 is no limit."
+    )
+    lease_timeout_ms: PositiveInt = Field(
+        30_000, description="How old a run's last sign of life may be before another takes over, in milliseconds."
+    )
+    stall_budget_ms: PositiveInt = Field(
+        1000, description="Longest that anyone else may wait because of us, in milliseconds."
+    )
+    stall_guard: Literal["watchdog", "server"] = Field(
+        "watchdog", description="Who ends work that others wait for: we, once somebody does, or the server, in any case."
+    )
+    table_lock_deadline_ms: NonNegativeInt = Field(
+        300_000, description="How long to try for the tables of a migration, in milliseconds."
+    )
+    small_table_bytes: NonNegativeInt = Field(
+        1024 * 1024, description="Up to this size of a table an index that is to be built online is built in its plain form."
+    )
     connect_timeout_ms: PositiveInt = Field(10_000, description="How long to wait for a connection, per host.")
     pooler: Literal["auto", "session", "none"] = Field(
         "auto", description="A pooler in between: looked for and refused, in session mode and fine, or not looked for."
