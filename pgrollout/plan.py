@@ -135,17 +135,10 @@ def make_plan(
     )
 
 
-_REASONS = {
-    Kind.TRANSACTION: "the file is one transaction",
-    Kind.STATEMENT: "txmode none: each statement commits by itself, outside a transaction where it must",
-    Kind.BLOCK: "txmode none: the file's own transaction",
-}
-
-
 def _planned(content: Content, segment: Segment) -> PlannedSegment:
     return PlannedSegment(
         kind=segment.kind,
-        reason=_REASONS[segment.kind],
+        reason=segment.reason,
         statements=tuple(
             PlannedStatement(
                 number=statement.index + 1,

@@ -196,7 +196,7 @@ def _run_segment(connection: Connection, content: Content, kind: Kind, first: in
         case Kind.TRANSACTION:
             pieces = list(chunks(content, first))
             before, after = "BEGIN;\n", "\n;\nCOMMIT"
-        case Kind.STATEMENT:
+        case Kind.STATEMENT | Kind.ALONE:
             statement = content.statements[first]
             pieces, before, after = [Chunk(statement.text, statement.start)], "", ""
         case Kind.BLOCK:

@@ -57,7 +57,7 @@ def test_a_plan_has_every_statement_with_its_place() -> None:
     first, second, third = made.files
     assert [segment.kind for segment in first.segments] == [Kind.TRANSACTION]
     assert [(s.number, s.line, s.offset) for s in first.segments[0].statements] == [(1, 2, 8), (2, 3, 33)]
-    assert [segment.kind for segment in second.segments] == [Kind.STATEMENT, Kind.STATEMENT]
+    assert [segment.kind for segment in second.segments] == [Kind.ALONE, Kind.STATEMENT]
     assert second.stall_budget_ms == 2000
     assert third.segments[0].statements == ()
     assert made.statement_count == 4
