@@ -222,6 +222,22 @@ def comments(text: str) -> Iterator[tuple[int, str]]:
         position = after
 
 
+def tokens(text: str) -> Iterator[tuple[int, int]]:
+    """
+    Yield where each token of a text begins and ends, comments left out; of a number, its digits are tokens.
+
+    Raises:
+        Unclosed: As ``split``.
+    """
+    position = _after_gap(text, 0)
+    while position < len(text):
+        quote, after = text[position], _token_end(text, position, text[position])
+        while quote in "'\"" and text.startswith(quote, after):  # doubled, it stands for itself
+            after = _token_end(text, after, quote)
+        yield position, after
+        position = _after_gap(text, after)
+
+
 def spans(text: str) -> Spans:
     """
     Find the statements of a file, as ``split`` does, without making anything of them.
