@@ -123,6 +123,29 @@ def statement_count(text: str) -> int:
     return len(_parse(text).stmts)
 
 
+def commands(text: str) -> tuple[tuple[str, Message], ...]:
+    """
+    Return the commands of a text as they stand in the parse tree, each with its kind: ``("index_stmt", …)``.
+
+    For a module that asks of many kinds of command what the nodes do not hold.
+
+    Raises:
+        SyntaxProblem: It is not SQL.
+        CannotAnalyse: The parser has no wheel here, or the text is nested too deeply for it.
+    """
+    return tuple(inner(raw.stmt) for raw in _parse(text).stmts)
+
+
+def inner(node: Message) -> tuple[str, Message]:
+    """Return what a node holds, with its kind; an empty one has the kind ``""``."""
+    return _inner(node)
+
+
+def enum_name(enum: str, number: int) -> str:
+    """Return the name of an enum's value: ``enum_name("ObjectType", statement.remove_type)`` is ``"OBJECT_TABLE"``."""
+    return _enum_names(enum)[number]
+
+
 def names_in(text: str) -> frozenset[Name]:
     """
     Return every name in a text that may be one of the schema's objects, but for columns; all of a schema is ``Name("x", "")``.

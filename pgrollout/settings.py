@@ -109,13 +109,15 @@ class Database(BaseModel):
         1000, description="Longest that anyone else may wait because of us, in milliseconds."
     )
     stall_guard: Literal["watchdog", "server"] = Field(
-        "watchdog", description="Who ends work that others wait for: we, once somebody does, or the server, in any case."
+        "watchdog",
+        description="Who ends work that others wait for: we, once somebody does, or the server, in any case.",
     )
     table_lock_deadline_ms: NonNegativeInt = Field(
         300_000, description="How long to try for the tables of a migration, in milliseconds."
     )
     small_table_bytes: NonNegativeInt = Field(
-        1024 * 1024, description="Up to this size of a table an index that is to be built online is built in its plain form."
+        1024 * 1024,
+        description="Up to this size of a table an index that is to be built online is built in its plain form.",
     )
     connect_timeout_ms: PositiveInt = Field(10_000, description="How long to wait for a connection, per host.")
     pooler: Literal["auto", "session", "none"] = Field(
