@@ -24,7 +24,7 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     │   ├── AppliedFileEdited, AppliedFileGone
     │   └── OutOfOrder, MissingMigration, HistoryChanged
     ├── PolicyError                 3   refused by a rule, a plan or an approval
-    │   ├── TransactionControl, SplitDiffers
+    │   ├── TransactionControl, SplitDiffers, StateCrosses
     │   ├── PlanChanged, ReleaseChanged
     │   └── DriftFound, DriftInTheWay
     ├── NotClean                    1   tables, but no history
@@ -429,6 +429,17 @@ class SplitDiffers(PolicyError):
             f"{self.place}: Atlas would split this file differently from the server: {self.problem}\n"
             f"{self.place.excerpt()}\nRewrite the statement so that both agree (SP108)."
         )
+
+
+class StateCrosses(PolicyError):
+    """A statement may rely on what an earlier one leaves, and between them a transaction ends or the connection changes."""
+
+    def __init__(self, place: Place, problem: str, later: Place, advice: str) -> None:
+        super().__init__(place, problem, later, advice)
+        self.place, self.problem, self.later, self.advice = place, problem, later, advice
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.problem}\n{self.place.excerpt()}\n{self.later.excerpt()}\n{self.advice}"
 
 
 class PlanChanged(PolicyError):

@@ -34,6 +34,7 @@ from pgrollout.nodes import (
 )
 from pgrollout.outside import Form, Outside, outside
 from pgrollout.place import place_at
+from pgrollout.reader import Reader
 from pgrollout.statement import Statement, begins_transaction, ends_transaction
 
 _READ_ONLY = re.compile(r"\bREAD\s+ONLY\b", re.IGNORECASE)
@@ -42,8 +43,6 @@ _SET_CONFIG = re.compile(
     re.IGNORECASE,
 )
 """What pg_dump writes in the place of SET search_path."""
-_NAME = r'(?:"(?:[^"]|"")+"|[^\s".]+)'
-_ADDS_VALUE = re.compile(rf"\s*ALTER\s+TYPE\s*{_NAME}(?:\s*\.\s*{_NAME})?\s*ADD\s+VALUE\b", re.IGNORECASE)
 _SHAPING = frozenset({"ALTER", "CREATE", "DO", "DROP", "RESET", "SELECT", "SET"})
 """First words of what can make a table, or change which one a name means."""
 _CHANGES_NAMES = frozenset({"drop", "rename", "schema", "search_path", "set_config"})
@@ -64,8 +63,8 @@ _CALLED = {
     Form.ALTER_SUBSCRIPTION: "ALTER SUBSCRIPTION that refreshes",
     Form.VACUUM: "VACUUM",
     Form.VACUUM_FULL: "VACUUM FULL",
-    Form.CLUSTER: "CLUSTER of several tables",
-    Form.REINDEX: "REINDEX of several tables",
+    Form.CLUSTER: "CLUSTER of all tables",
+    Form.REINDEX: "REINDEX of a schema or database",
     Form.ALTER_SYSTEM: "ALTER SYSTEM",
     Form.COMMIT_PREPARED: "COMMIT PREPARED",
     Form.ROLLBACK_PREPARED: "ROLLBACK PREPARED",
@@ -199,13 +198,6 @@ def rolls_back(statement: Statement) -> bool:
     return statement.keywords[:1] in (("ROLLBACK",), ("ABORT",))
 
 
-def without_comments(text: str) -> str:
-    """Return a statement's text with its comments blank, everything else where it was."""
-    for offset, comment in splitter.comments(text):
-        text = text[:offset] + " " * len(comment) + text[offset + len(comment) :]
-    return text
-
-
 # A wrapped file.
 
 
@@ -317,7 +309,12 @@ def _qualified(made: frozenset[Name]) -> frozenset[Name]:
 
 
 def _adds_value(statement: Statement) -> bool:
-    return statement.keywords[:2] == ("ALTER", "TYPE") and bool(_ADDS_VALUE.match(without_comments(statement.text)))
+    if statement.keywords[:2] != ("ALTER", "TYPE"):
+        return False
+    reader = Reader(statement.text)
+    reader.take("ALTER", "TYPE")
+    reader.name()
+    return reader.take("ADD", "VALUE")
 
 
 def _uses_no_value(statement: Statement) -> bool:
