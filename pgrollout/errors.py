@@ -30,6 +30,7 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     ├── NotClean                    1   tables, but no history
     ├── UnresolvedIntent            1   nobody knows whether a statement ran
     ├── InvalidIndexLeft            1   an index to be built online is there, and invalid
+    ├── IndexDiffers                1   an index to be built online is there, but another one
     ├── StatementFailed             1   the server refused a statement (or 75, 3: by its SQLSTATE)
     ├── RecordsRefused              1   the server refused to keep history or ledger (or 75)
     ├── ServerRefused               1   the server refused to tell what a run must know (or 75)
@@ -42,6 +43,8 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     └── WaitingCanCure              75  the same command may succeed later
         ├── LockNotAcquired
         ├── TableNotReadable            a dump, or a look at the schema, waits for a table that somebody else has locked
+        ├── IndexBuildUnderWay          somebody else builds an index online where an interrupted build is to be settled
+        ├── IndexNotDropped, DetachNotFinished   what an interrupted statement left waits for somebody
         ├── ConnectionBroken
         ├── ServerUnavailable
         └── Interrupted
@@ -575,6 +578,21 @@ class InvalidIndexLeft(PgrolloutError):
         )
 
 
+class IndexDiffers(PgrolloutError):
+    """An index is to be built online, and there is another one of its name."""
+
+    def __init__(self, place: Place, index: str, there: str, asked: str) -> None:
+        super().__init__(place, index, there, asked)
+        self.place, self.index, self.there, self.asked = place, index, there, asked
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place}: {self.index} is there already, and is not what this statement asks for.\n"
+            f"{self.place.excerpt()}\n    there: {self.there}\n    asked: {self.asked}\n"
+            "Drop or rename what is there, or give the new index another name."
+        )
+
+
 class StatementFailed(PgrolloutError):
     """The server refused a statement."""
 
@@ -773,6 +791,49 @@ class TableNotReadable(WaitingCanCure):
         return (
             f"Every table has to be read, and after {self.waited_ms / 1000:.0f} s somebody else still has one locked: "
             f"{self.holders}. Wait for that session to end, or end it, then run this again."
+        )
+
+
+class IndexBuildUnderWay(WaitingCanCure):
+    """Somebody else builds an index of a table online, so nobody can tell which invalid one is a leftover."""
+
+    def __init__(self, table: str, builder: str) -> None:
+        super().__init__(table, builder)
+        self.table, self.builder = table, builder
+
+    def __str__(self) -> str:
+        return (
+            f"An index of table {self.table} is being built online by somebody else, {self.builder}, so an invalid one "
+            "there may be theirs. Wait for the end of that build, then run this again."
+        )
+
+
+class IndexNotDropped(WaitingCanCure):
+    """An index that an interrupted statement has left invalid could not be dropped in time."""
+
+    def __init__(self, index: str, waited_ms: int, holders: str) -> None:
+        super().__init__(index, waited_ms, holders)
+        self.index, self.waited_ms, self.holders = index, waited_ms, holders
+
+    def __str__(self) -> str:
+        return (
+            f"Index {self.index}, which an interrupted statement has left invalid, could not be dropped in "
+            f"{self.waited_ms / 1000:.0f} s: {self.holders}. Wait for that to end, then run this again."
+        )
+
+
+class DetachNotFinished(WaitingCanCure):
+    """A partition whose detaching was interrupted could not be detached for good in time."""
+
+    def __init__(self, partition: str, parent: str, waited_ms: int, holders: str) -> None:
+        super().__init__(partition, parent, waited_ms, holders)
+        self.partition, self.parent, self.waited_ms, self.holders = partition, parent, waited_ms, holders
+
+    def __str__(self) -> str:
+        return (
+            f"Detaching {self.partition} from {self.parent} was interrupted, so its rows are not to be seen in "
+            f"{self.parent}, and it could not be finished in {self.waited_ms / 1000:.0f} s: {self.holders}. "
+            "Wait for that to end, then run this again."
         )
 
 
