@@ -16,7 +16,7 @@ from pgrollout.content import Content
 from pgrollout.errors import StateCrosses
 from pgrollout.mentions import in_text
 from pgrollout.place import place_at
-from pgrollout.segments import Segment, sets_session
+from pgrollout.segments import Segment, segments, sets_session
 from pgrollout.statement import Statement
 
 _NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
@@ -66,6 +66,20 @@ class _State:
     """First word of a statement that ends it, if that says its name, or ALL."""
     key: str | None = None
     """Of an advisory lock: the arguments, as the call that releases it says them again."""
+
+
+def check_cuts(content: Content, start: int) -> tuple[Segment, ...]:
+    """
+    Return the segments of a file that is continued at ``start``, once nothing is found to be lost between them or before them.
+
+    Raises:
+        UnreadableFile: An explicit transaction is not closed, or closed without having been opened.
+        StateCrosses: Names the first such pair, and the way out.
+    """
+    found = segments(content, start)
+    check_crossing(content, found)
+    lost_on_resume(content, start)
+    return found
 
 
 def check_crossing(content: Content, found: Sequence[Segment]) -> None:
@@ -220,7 +234,9 @@ def _relies(statement: Statement, state: _State) -> bool:
 
 
 def _mentions(text: str, name: str) -> bool:
-    return name.lower() in text.lower() and any(mentioned.name == name for mentioned in in_text(_without_comments(text)))
+    return name.lower() in text.lower() and any(
+        mentioned.name == name for mentioned in in_text(_without_comments(text))
+    )
 
 
 def _commands(content: Content, statement: Statement) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -2,22 +2,26 @@
 Plans: what a run would do to one database, decided before anything is executed.
 
 A plan is a value: printed, reviewed, compared. Its digest covers what was decided (release, files, segments,
-statements), not what fluctuates, so that an approved plan still holds when it is applied.
+statements, and by which rule each is run), not what fluctuates, as the size of a table, so that an approved plan still
+holds when it is applied.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pgrollout.content import Content
+from pgrollout.crossing import check_cuts
 from pgrollout.history import Pending
+from pgrollout.outside import Form
 from pgrollout.secrets import mask_statement
-from pgrollout.segments import Kind, Segment, segments
+from pgrollout.segments import Kind, Segment, enum_cuts, outside_of
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+MIB = 1024 * 1024
 
 
 class _Value(BaseModel):
@@ -64,6 +68,7 @@ class Plan(_Value):
     current: str | None = Field(description="Version of the newest applied migration.")
     baseline: str | None = Field(description="Version that is recorded as applied before, without being run.")
     backup: Literal["dump", "schema", "none"] = Field(description="What is dumped before.")
+    stall_budget_ms: int = Field(description="Longest that anyone else may wait because of us, in milliseconds.")
     files: tuple[PlannedFile, ...]
 
     @property
@@ -92,6 +97,8 @@ def make_plan(
     pending: Pending,
     contents: Mapping[str, Content],
     hashes: Mapping[str, str],
+    stall_budget_ms: int = 1000,
+    small_table_bytes: int = MIB,
 ) -> Plan:
     """
     Return the plan for the pending files.
@@ -104,15 +111,19 @@ def make_plan(
         pending: The files that would run.
         contents: What each of them says, by file name.
         hashes: Each one's entry of the sum file, by file name.
+        stall_budget_ms: Longest that anyone else may wait because of us, where a file does not ask for another.
+        small_table_bytes: Up to this size of its table an index is built in plain form rather than online.
 
     Raises:
         UnreadableFile: An explicit transaction of a file is not closed.
+        StateCrosses: A file is cut, or continued, where a later statement may rely on what is lost there.
     """
     early = {migration.name for migration in pending.out_of_order}
     files = []
     for migration in pending.migrations:
         content = contents[migration.name]
         done = next((row.applied for row in pending.resumes if row.version == migration.version), 0)
+        found = check_cuts(content, done)
         files.append(
             PlannedFile(
                 name=migration.name,
@@ -122,7 +133,7 @@ def make_plan(
                 out_of_order=migration.name in early,
                 resumes_after=done,
                 stall_budget_ms=content.directives.stall_budget_ms,
-                segments=tuple(_planned(content, segment) for segment in segments(content, done)),
+                segments=tuple(_planned(content, segment, small_table_bytes) for segment in found),
             )
         )
     return Plan(
@@ -131,14 +142,15 @@ def make_plan(
         current=current,
         baseline=pending.baseline.version if pending.baseline else None,
         backup=backup if files else "none",
+        stall_budget_ms=stall_budget_ms,
         files=tuple(files),
     )
 
 
-def _planned(content: Content, segment: Segment) -> PlannedSegment:
+def _planned(content: Content, segment: Segment, small_table_bytes: int) -> PlannedSegment:
     return PlannedSegment(
         kind=segment.kind,
-        reason=segment.reason,
+        reason="; ".join([segment.reason, *_choices(content, segment, small_table_bytes)]),
         statements=tuple(
             PlannedStatement(
                 number=statement.index + 1,
@@ -150,3 +162,24 @@ def _planned(content: Content, segment: Segment) -> PlannedSegment:
             for statement in content.statements[segment.first : segment.last + 1]
         ),
     )
+
+
+def _choices(content: Content, segment: Segment, small_table_bytes: int) -> Iterator[str]:
+    """Yield what is left for apply to choose, by which rule: it is the rule that is planned, not its outcome."""
+    what = outside_of(content, segment.first) if segment.kind is Kind.ALONE else None
+    if what is not None and what.form is Form.ONLINE_BUILD:
+        where = "inside the file's transaction" if content.transactional else "in a transaction"
+        yield f"online, or in plain form {where} while {what.table} has at most {_size(small_table_bytes)}"
+    if what is not None and what.form in (Form.VACUUM_FULL, Form.CLUSTER, Form.REINDEX):
+        yield "within the stall budget, for everybody else waits for it"
+    if segment.kind is Kind.TRANSACTION:
+        for index in sorted(enum_cuts(content)):
+            if segment.first <= index < segment.last:
+                yield f"cut after statement {index + 1} if the server asks for it (55P04)"
+
+
+def _size(size_bytes: int) -> str:
+    for unit, name in ((MIB, "MiB"), (1024, "KiB")):
+        if size_bytes and size_bytes % unit == 0:
+            return f"{size_bytes // unit} {name}"
+    return f"{size_bytes} bytes"

@@ -35,6 +35,7 @@ def _text_lines(plan: Plan) -> Iterator[str]:
         yield f"Baseline:        {plan.baseline} is recorded as applied, without being run"
     if plan.files:
         yield f"Backup before:   {plan.backup}"
+        yield f"Stall budget:    {plan.stall_budget_ms} ms"
     yield f"Release:         {plan.release}"
     yield f"Digest:          {plan.digest}"
     for file in plan.files:
@@ -58,6 +59,7 @@ def _markdown_lines(plan: Plan) -> Iterator[str]:
         yield f"| baseline | `{plan.baseline}`, recorded as applied without being run |"
     if plan.files:
         yield f"| backup before | {plan.backup} |"
+        yield f"| stall budget | {plan.stall_budget_ms} ms |"
     yield f"| release | `{plan.release}` |"
     yield f"| plan | `{plan.digest}` |"
     for file in plan.files:
@@ -65,7 +67,7 @@ def _markdown_lines(plan: Plan) -> Iterator[str]:
         yield f"<details><summary><code>{escape(file.name, quote=False)}</code>{_marks(file)}</summary>"
         yield ""
         for segment in file.segments:
-            yield f"*{segment.kind}*: {segment.reason}"
+            yield f"*{segment.kind}*: {escape(segment.reason, quote=False)}"
             yield ""
             text = "\n\n".join("\n".join(_cut(statement.text)) for statement in segment.statements)
             # A fence longer than any in the text cannot be closed by it.

@@ -135,6 +135,7 @@ def plan_of(
 
     Raises:
         UnreadableFile: A pending file cannot be run.
+        StateCrosses: A pending file relies on what is lost where it is cut, or continued.
         HistoryChanged: Statements that ran are no longer the first ones of their file.
     """
     contents = read_contents(todo.migrations) if contents is None else contents
@@ -149,4 +150,6 @@ def plan_of(
         pending=todo,
         contents=contents,
         hashes={migration.name: reviewed.hash_of(migration) for migration in todo.migrations},
+        stall_budget_ms=database.stall_budget_ms,
+        small_table_bytes=database.small_table_bytes,
     )

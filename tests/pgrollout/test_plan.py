@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgrollout.content import read_content
-from pgrollout.errors import UnreadableFile
+from pgrollout.errors import StateCrosses, UnreadableFile
 from pgrollout.history import ExecOrder, Pending, Revision, pending
 from pgrollout.migration import Migration
 from pgrollout.plan import Plan, make_plan
@@ -69,9 +69,67 @@ def test_a_plan_says_its_format() -> None:
 
     stored = made.model_dump(mode="json")
 
-    assert stored["format_version"] == 1
-    assert list(stored) == ["format_version", "database", "release", "current", "baseline", "backup", "files"]
-    assert made.model_copy(update={"format_version": 2}).digest != made.digest
+    assert stored["format_version"] == 2
+    assert list(stored) == [
+        "format_version", "database", "release", "current", "baseline", "backup", "stall_budget_ms", "files",
+    ]  # fmt: skip
+    assert made.model_copy(update={"format_version": 3}).digest != made.digest
+
+
+SPLIT = """\
+ALTER TYPE mood ADD VALUE 'calm';
+CREATE TABLE made (id int);
+CREATE INDEX CONCURRENTLY ON made (id);
+CREATE INDEX CONCURRENTLY i ON app.t (a);
+VACUUM FULL app.t;
+"""
+
+
+def test_every_choice_has_its_reason() -> None:
+    """What runs how, why, and what apply is left to choose by which rule."""
+    made = plan({"1_a.sql": SPLIT, "2_b.sql": FILES["2_b.sql"]}, small_table_bytes=512 * 1024)
+
+    assert [(segment.kind, segment.reason) for file in made.files for segment in file.segments] == [
+        (
+            Kind.TRANSACTION,
+            "one transaction, beside what cannot run in it; "
+            "statement 3 builds its index in plain form, for its table is made here; "
+            "cut after statement 1 if the server asks for it (55P04)",
+        ),
+        (
+            Kind.ALONE,
+            "CREATE INDEX CONCURRENTLY cannot run in a transaction; "
+            "online, or in plain form inside the file's transaction while app.t has at most 512 KiB",
+        ),
+        (
+            Kind.ALONE,
+            "VACUUM FULL cannot run in a transaction; within the stall budget, for everybody else waits for it",
+        ),
+        (
+            Kind.ALONE,
+            "CREATE INDEX CONCURRENTLY cannot run in a transaction; "
+            "online, or in plain form in a transaction while a has at most 512 KiB",
+        ),
+        (Kind.STATEMENT, "txmode none: each statement commits by itself, outside a transaction where it must"),
+    ]
+
+
+@pytest.mark.parametrize(("size_bytes", "shown"), [(0, "0 bytes"), (1000, "1000 bytes"), (3 * 1024 * 1024, "3 MiB")])
+def test_a_size_is_shown_in_its_largest_unit(size_bytes: int, shown: str) -> None:
+    """As it was set."""
+    (file,) = plan({"1_a.sql": "CREATE INDEX CONCURRENTLY i ON t (a);"}, small_table_bytes=size_bytes).files
+
+    assert file.segments[0].reason.endswith(f"while t has at most {shown}")
+
+
+def test_a_file_that_loses_something_where_it_is_cut_has_no_plan() -> None:
+    """Neither has one that loses it where it is continued."""
+    with pytest.raises(StateCrosses, match="what SET LOCAL sets"):
+        plan({"1_a.sql": "SET LOCAL a.b = 'c'; CREATE INDEX CONCURRENTLY i ON t (a);"})
+    continued = {"1_a.sql": "-- atlas:txmode none\n\nCREATE TEMP TABLE x (a int); SELECT 1; TABLE x;"}
+    plan(continued)
+    with pytest.raises(StateCrosses, match="temporary table x"):
+        plan(continued, rows=(row("1", 1, 3),))
 
 
 def test_no_password_is_in_a_plan() -> None:
@@ -93,6 +151,8 @@ def test_the_digest_does_not_depend_on_the_database() -> None:
         {"release": "sha256:0"},
         {"current": "0"},
         {"backup": "none"},
+        {"stall_budget_ms": 500},
+        {"small_table_bytes": 0},
         {"baseline": "1"},
         {"files": {**FILES, "3_c.sql": "SELECT 3;"}},
         {"files": {name: FILES[name] for name in ("1_a.sql", "2_b.sql")}},

@@ -22,7 +22,9 @@ def plan(*texts: str, **values: object) -> Plan:
         name="2_b.sql", version="2", description="b", hash="h", out_of_order=False, resumes_after=0, stall_budget_ms=None,
         segments=(segment,),
     )  # fmt: skip
-    made = Plan(database="reader", release="sha256:1", current="1", baseline=None, backup="dump", files=(file,))
+    made = Plan(
+        database="reader", release="sha256:1", current="1", baseline=None, backup="dump", stall_budget_ms=1000, files=(file,)
+    )  # fmt: skip
     return made.model_copy(update=values)
 
 
@@ -34,6 +36,7 @@ def test_a_plan_reads_top_down() -> None:
         "Plan for reader: 1 migration, 2 statements",
         "Current version: 1",
         "Backup before:   dump",
+        "Stall budget:    1000 ms",
         "Release:         sha256:1",
         f"Digest:          {made.digest}",
         "",
