@@ -17,12 +17,16 @@ from pgrollout.lint import (
     add_foreign_key_not_valid,
     atlas_split,
     change_column_type,
+    concurrently_in_transaction,
+    concurrently_on_partitioned,
     copy_data,
     create_index_concurrently,
     drop_column,
     drop_index_concurrently,
     drop_table,
     empty_file,
+    new_enum_value,
+    not_in_transaction,
     psql_command,
     set_not_null,
     split_disagrees,
@@ -34,8 +38,11 @@ from pgrollout.lint import (
 from pgrollout.lint.report import LintReport, NotAnalysed, Waived
 from pgrollout.lint.rule import Finding, Hit, Rule, Severity
 from pgrollout.lint.walk import walk
+from pgrollout.place import place_at
 
-__all__ = ["RULES", "Finding", "LintReport", "NotAnalysed", "Rule", "Severity", "Waived", "finding_of", "lint"]
+__all__ = [
+    "RULES", "Finding", "LintReport", "NotAnalysed", "Rule", "Severity", "Waived", "finding_of", "finding_of_cut", "lint",
+]  # fmt: skip
 
 RULES: tuple[Rule, ...] = (
     drop_table.RULE,
@@ -43,6 +50,8 @@ RULES: tuple[Rule, ...] = (
     add_column_not_null.RULE,
     create_index_concurrently.RULE,
     drop_index_concurrently.RULE,
+    concurrently_in_transaction.RULE,
+    concurrently_on_partitioned.RULE,
     change_column_type.RULE,
     set_not_null.RULE,
     add_check_not_valid.RULE,
@@ -56,6 +65,8 @@ RULES: tuple[Rule, ...] = (
     empty_file.RULE,
     atlas_split.RULE,
     transaction_control.RULE,
+    not_in_transaction.RULE,
+    new_enum_value.RULE,
 )
 """All rules, in the order of the catalogue."""
 
@@ -85,3 +96,9 @@ def finding_of(error: PgrolloutError) -> Finding | None:
         case UnreadableFile(place=place, problem=problem, advice=advice, rule=code) if code in BY_CODE:
             return BY_CODE[code].finding(Hit("", problem, advice), place, 0)
     return None
+
+
+def finding_of_cut(content: Content, index: int) -> Finding:
+    """Return the finding that a shadow's server asked for a cut after the statement at an index."""
+    place = place_at(content.migration.name, content.text, content.statements[index].start)
+    return new_enum_value.RULE.finding(Hit(""), place, index + 1)

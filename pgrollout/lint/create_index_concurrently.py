@@ -31,7 +31,8 @@ RULE = Rule(
     severity=Severity.WARNING,
     needs=(Fact.FILE,),
     effect="CREATE INDEX takes a SHARE lock: writes to the table wait until the build ends.",
-    remedy="Use CREATE INDEX CONCURRENTLY, alone in a file that starts with `-- atlas:txmode none` and an empty line.",
+    remedy="Use CREATE INDEX CONCURRENTLY; if Atlas is to run it too, in a file that starts with `-- atlas:txmode none` and "
+    "an empty line.",
     source="https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY",
     findings=findings,
 )

@@ -29,8 +29,8 @@ RULE = Rule(
         "DROP INDEX takes an ACCESS EXCLUSIVE lock on the table: it is brief, but while it waits for a long query, "
         "every later query waits behind it."
     ),
-    remedy="Use DROP INDEX CONCURRENTLY, one index a statement, in a file that starts with `-- atlas:txmode none` "
-    "and an empty line.",
+    remedy="Use DROP INDEX CONCURRENTLY, one index a statement; if Atlas is to run it too, in a file that starts with "
+    "`-- atlas:txmode none` and an empty line.",
     source="https://www.postgresql.org/docs/current/sql-dropindex.html",
     findings=findings,
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pgrollout.content import Content
 from pgrollout.lint.facts import Facts
 from pgrollout.nodes import Node
 from pgrollout.place import Place
@@ -91,6 +92,8 @@ class Rule:
     source: str
     findings: Callable[[Command, Facts], Iterator[Hit]] | None = None
     """The check of one statement; None where the rule is about a whole file, or about reading it."""
+    in_file: Callable[[Content], Iterator[tuple[int, Hit]]] | None = None
+    """The check of a file's statements together, which needs no parser: hits, each with its statement's index."""
     needs: tuple[Fact, ...] = ()
     can_be_waived: bool = True
 

@@ -82,6 +82,9 @@ class _File:
                 self._add(Finding(rule.code, Severity.WARNING, problem.place, 0, "", problem.message, "", rule.source))
         if hit := empty_file.emptiness(self._content):
             self._add(empty_file.RULE.finding(hit, self._start(), 0))
+        for rule in self._rules.values():
+            for index, hit in rule.in_file(self._content) if rule.in_file else ():
+                self._add(rule.finding(hit, self._place(self._content.statements[index]), index + 1))
         if parser.is_available():
             for statement in self._content.statements:
                 if not is_blank(statement.text):

@@ -55,7 +55,8 @@ def test_a_finding_says_all_there_is_to_say() -> None:
 
     assert str(finding) == (
         "2_a.sql:2:3: PG101 orders: CREATE INDEX takes a SHARE lock: writes to the table wait until the build ends. "
-        "Use CREATE INDEX CONCURRENTLY, alone in a file that starts with `-- atlas:txmode none` and an empty line."
+        "Use CREATE INDEX CONCURRENTLY; if Atlas is to run it too, in a file that starts with `-- atlas:txmode none` and an "
+        "empty line."
     )
     assert finding.statement == 2
     assert finding.place.text == "  CREATE INDEX i ON orders (id);"

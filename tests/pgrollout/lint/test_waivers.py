@@ -113,7 +113,7 @@ def test_a_term_that_waives_nothing_is_reported_beside_one_that_does(words: str,
     assert [finding.message for finding in report.unused_waivers] == [f"This waiver of {unused} waives nothing."]
 
 
-UNWAIVABLE = ["SP101", "SP102", "SP103", "SP104", "SP105", "SP106", "SP108", "TX101", "RB204"]
+UNWAIVABLE = ["SP101", "SP102", "SP103", "SP104", "SP105", "SP106", "SP108", "TX101", "TX301", "RB204"]
 
 
 @pytest.mark.parametrize("code", UNWAIVABLE)
