@@ -35,24 +35,26 @@ class Chunk:
     """Where it begins in the file's text."""
 
 
-def chunks(content: Content, first: int, most: int = MESSAGE_CHARACTERS) -> Iterator[Chunk]:
+def chunks(content: Content, first: int, most: int = MESSAGE_CHARACTERS, *, last: int | None = None) -> Iterator[Chunk]:
     """
-    Yield the text of the statements from index ``first`` on, cut between statements.
+    Yield the text of the statements from index ``first`` on, to ``last`` or the file's end, cut between statements.
 
     A file with a delimiter of its own is sent statement by statement: only Atlas's splitter knows where one ends.
     """
-    statements = content.statements[first:]
+    statements = content.statements[first : None if last is None else last + 1]
+    is_all = last is None or last + 1 >= len(content.statements)
+    stop = len(content.text) if is_all else statements[-1].end
     if content.custom_delimiter and statements:
         for statement in statements:
             yield Chunk(statement.text, statement.start)
         return
     start = 0 if first == 0 else (statements[0].start if statements else len(content.text))
-    if len(content.text) - start > most:
+    if stop - start > most:
         for statement, following in itertools.pairwise(statements):
             if following.end - start > most:
                 yield Chunk(content.text[start : statement.end], start)
                 start = statement.end
-    yield Chunk(content.text[start:], start)
+    yield Chunk(content.text[start:stop], start)
 
 
 def statement_failed(content: Content, failure: Failure, before: str, piece: Chunk) -> StatementFailed | None:

@@ -1,14 +1,19 @@
 """
 Replay: the directory from its start, on an empty shadow database.
 
-Shows that a new database can be made, and gives the schema that the live one must have. Roles that the migrations name
+Shows that a new database can be made, and gives the schema that the live one must have. Files are cut into segments as apply
+cuts them, but every CREATE INDEX CONCURRENTLY runs as it is written unless its own transaction makes the table: in plain form
+it would be one transaction with what is beside it, which apply may not have. Where the server wants a new enum value committed
+before it is used, is remembered in the shadow itself, for whoever uses a copy of it. Roles that the migrations name
 and the shadow lacks are made NOLOGIN. What this server lacks, an extension or a library that it was built without, is
 reported as not analysed, and so is what only a newer server than the shadow's knows, if the target is newer; anything else
 that fails is an error of the directory.
 """
 
+import json
 import logging
 import re
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -18,15 +23,17 @@ from psycopg import sql
 
 from pgrollout import splitter
 from pgrollout.content import Content
+from pgrollout.crossing import check_crossing
 from pgrollout.directives import FileDirectives
 from pgrollout.errors import ReplayFailed, ServerUnavailable, StatementFailed
 from pgrollout.migration import Migration
+from pgrollout.outside import as_plain
 from pgrollout.place import place_at
 from pgrollout.postgres.chunk import MISSING_ROLE, Chunk, chunks, statement_failed
 from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.execute import ConnectionLost, CopyFromClient, Failure, send
 from pgrollout.postgres.shadow import ShadowDatabase
-from pgrollout.segments import Kind, segments
+from pgrollout.segments import Kind, Segment, enum_cuts, in_plain_form, segments
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +61,19 @@ _NOT_YET_HERE = {
 _RESTORED_CHARACTERS = 100_000
 """Sent at once, and so in one transaction, of a dump: few round trips, and not too many locks."""
 _EXISTING_ROLE = re.compile(r'role "(.+)" already exists')
+_ENUM_VALUE_TOO_NEW = "55P04"
+_CUTS = "pgrollout.cuts"
+"""A setting of the shadow database, for it is copied with the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a file was cut, because the server wants a new enum value committed before it is used."""
+
+    file: str
+    """Its name."""
+    statement: int
+    """Index of the statement before the cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +84,8 @@ class Replayed:
     """Files that ran."""
     not_analysed: StatementFailed | None = None
     """The first statement that this server cannot run; nothing after it was tried."""
+    cuts: tuple[Cut, ...] = ()
+    """Where files were cut, for the server asked for it."""
 
     @property
     def is_complete(self) -> bool:
@@ -82,22 +104,35 @@ def replay(shadow: ShadowDatabase, contents: Iterable[Content], *, target_versio
 
     Raises:
         ReplayFailed: A statement does not run, and not for lack of something on this server.
+        StateCrosses: A file had to be cut, and relies on what is lost there.
     """
     count = 0
+    cuts: list[Cut] = []
     with connect(shadow.database, application_name="pgrollout/shadow") as connection:
         _speak_english(connection)
         for content in contents:
             try:
-                _run(connection, content, shadow.mark_roles)
+                cuts += _run(connection, content, shadow.mark_roles)
             except StatementFailed as error:
                 if is_lacking(error, shadow.version, target_version):
-                    return Replayed(count, error)
+                    return Replayed(count, error, tuple(cuts))
                 problem = f"{error.message} (SQLSTATE {error.sqlstate})"
                 raise ReplayFailed(error.place, problem, _advice(shadow, error)) from error
             count += 1
             connection.execute("DISCARD ALL")
             _speak_english(connection)
-    return Replayed(count)
+        if cuts:
+            said = sql.Literal(json.dumps([[cut.file, cut.statement] for cut in cuts]))
+            setting = sql.SQL("ALTER DATABASE {} SET {} = {}")
+            connection.execute(setting.format(sql.Identifier(shadow.name), sql.Identifier(*_CUTS.split(".")), said))
+    return Replayed(count, cuts=tuple(cuts))
+
+
+def replayed_before(shadow: ShadowDatabase, files: int) -> Replayed:
+    """Return what ``replay`` returned when it made the database that this one is a copy of; ``files`` ran then."""
+    with connect(shadow.database, application_name="pgrollout/shadow") as connection:
+        [(said,)] = connection.execute("SELECT pg_catalog.current_setting(%s, true)", (_CUTS,)).fetchall()
+    return Replayed(files, cuts=tuple(Cut(*each) for each in json.loads(said or "[]")))
 
 
 def is_lacking(error: StatementFailed, version: int, target_version: int | None) -> bool:
@@ -165,16 +200,26 @@ def _advice(shadow: ShadowDatabase, error: StatementFailed) -> str:
     )
 
 
-def _run(connection: Connection, content: Content, mark_roles: Callable[[], None]) -> None:
+def _run(connection: Connection, content: Content, mark_roles: Callable[[], None]) -> list[Cut]:
+    """Run a file, and return where it had to be cut."""
     made: set[str] = set()
-    for segment in segments(content):
-        _with_roles(
-            connection,
-            partial(_run_segment, connection, content, segment.kind, segment.first, segment.last),
-            made,
-            mark_roles,
-        )
+    cuts: frozenset[int] = frozenset()
+    todo = deque(segments(content))
+    while todo:
+        segment = todo.popleft()
+        try:
+            _with_roles(connection, partial(_run_segment, connection, content, segment), made, mark_roles)
+        except StatementFailed as error:
+            if cuts or error.sqlstate != _ENUM_VALUE_TOO_NEW or segment.kind is not Kind.TRANSACTION:
+                raise
+            # Its transaction was undone, so nothing of it has happened.
+            cuts = frozenset(index for index in enum_cuts(content) if index >= segment.first)
+            if not cuts.intersection(range(segment.first, segment.last)):
+                raise
+            check_crossing(content, segments(content, cuts=cuts))
+            todo = deque(segments(content, segment.first, cuts=cuts))
         mark_roles()
+    return [Cut(content.migration.name, index) for index in sorted(cuts)]
 
 
 def _with_roles(
@@ -191,17 +236,21 @@ def _with_roles(
         mark_roles()
 
 
-def _run_segment(connection: Connection, content: Content, kind: Kind, first: int, last: int) -> StatementFailed | None:
-    match kind:
+def _run_segment(connection: Connection, content: Content, segment: Segment) -> StatementFailed | None:
+    before, after = "", ""
+    match segment.kind:
         case Kind.TRANSACTION:
-            pieces = list(chunks(content, first))
+            plain = in_plain_form(content, segment)
+            pieces = [
+                _in_plain_form(content, plain, each) for each in chunks(content, segment.first, last=segment.last)
+            ]
             before, after = "BEGIN;\n", "\n;\nCOMMIT"
         case Kind.STATEMENT | Kind.ALONE:
-            statement = content.statements[first]
-            pieces, before, after = [Chunk(statement.text, statement.start)], "", ""
+            statement = content.statements[segment.first]
+            pieces = [Chunk(statement.text, statement.start)]
         case Kind.BLOCK:
-            start, end = content.statements[first].start, content.statements[last].end
-            pieces, before, after = [Chunk(content.text[start:end], start)], "", ""
+            start, end = content.statements[segment.first].start, content.statements[segment.last].end
+            pieces = [Chunk(content.text[start:end], start)]
     for number, piece in enumerate(pieces):
         opening = before if number == 0 else ""
         closing = after if number == len(pieces) - 1 else ""
@@ -211,6 +260,17 @@ def _run_segment(connection: Connection, content: Content, kind: Kind, first: in
                 send(connection, "ROLLBACK")
             return _failed(content, answer, opening, piece)
     return None
+
+
+def _in_plain_form(content: Content, plain: Iterable[int], piece: Chunk) -> Chunk:
+    """Return the piece with the word CONCURRENTLY blank in these statements; all places stay."""
+    text = piece.text
+    for index in plain:
+        statement = content.statements[index]
+        start, end = statement.start - piece.offset, statement.end - piece.offset
+        if 0 <= start < len(piece.text):
+            text = text[:start] + as_plain(statement.text) + text[end:]
+    return Chunk(text, piece.offset)
 
 
 def _failed(content: Content, answer: Failure, before: str, piece: Chunk) -> StatementFailed:

@@ -22,7 +22,7 @@ from pgrollout import __version__
 from pgrollout.content import Content
 from pgrollout.postgres.connection import connect
 from pgrollout.postgres.embedded_binaries import Embedded, identity, installed_wheel
-from pgrollout.postgres.replay import Replayed, replay, restore
+from pgrollout.postgres.replay import Replayed, replay, replayed_before, restore
 from pgrollout.postgres.shadow import (
     APPLICATION,
     PREFIX,
@@ -50,7 +50,7 @@ from pgrollout.settings import Database
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 """To be raised when a replay of the same files comes to mean something else."""
 _EMBEDDED_TEMPLATE = f"{PREFIX}template"
 
@@ -197,7 +197,9 @@ def _on_embedded(
                 log.debug("shadow cloned key=%s duration_ms=%d", key, (time.monotonic() - started) * 1000)
                 if clones:
                     _make_template(clone, shadow)
-                yield ReplayedShadow(shadow, Replayed(files), _EMBEDDED_TEMPLATE, PREFIX, at(database, clone.url()))
+                yield ReplayedShadow(
+                    shadow, replayed_before(shadow, files), _EMBEDDED_TEMPLATE, PREFIX, at(database, clone.url())
+                )
                 return
     with said_of_the_shadow(throwaway()) as server:
         shadow = on_embedded(database, server, called, roles)
@@ -239,7 +241,9 @@ def _on_server(
             with server.made(template) as made:
                 shadow = opened(at(database, made.url), made.url, made.mark_roles)
                 log.debug("shadow cloned name=%s duration_ms=%d", template, (time.monotonic() - started) * 1000)
-                yield ReplayedShadow(shadow, Replayed(files), template, server.prefix, at(database, server.url))
+                yield ReplayedShadow(
+                    shadow, replayed_before(shadow, files), template, server.prefix, at(database, server.url)
+                )
             return
     server.drop_templates_with_roles()
     with server.made() as made:

@@ -6,26 +6,30 @@ The findings are about what is pending; applied files are history. Everything th
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pgrollout.content import Content, read_content
+from pgrollout.crossing import check_cuts
 from pgrollout.errors import (
     ExitCode,
     PgrolloutError,
     ReplayFailed,
+    StateCrosses,
+    UnreadableFile,
     ValidationFailed,
 )
 from pgrollout.history import ExecOrder, Pending
-from pgrollout.lint import Finding, finding_of, lint
+from pgrollout.lint import Finding, finding_of, finding_of_cut, lint
 from pgrollout.plan import Plan
 from pgrollout.postgres.connection import connect
+from pgrollout.postgres.replay import Cut, Replayed
 from pgrollout.postgres.sqlstate import explained
-from pgrollout.postgres.state import check_clean, read_session, read_state
+from pgrollout.postgres.state import State, check_clean, read_session, read_state
 from pgrollout.postgres.template import replayed_shadow
 from pgrollout.progress import reporting
-from pgrollout.stages.deciding import Choice, decide, plan_of
+from pgrollout.stages.deciding import Choice, decide, plan_of, resumed_by
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed
 from pgrollout.stages.stage import Outcome, Report, Request
 
@@ -105,22 +109,31 @@ def examine(request: ValidateRequest) -> ValidateReport:
     if not findings:
         todo, version = None, None
         if not request.offline:
-            todo, plan, version = _plan(request, reviewed)
-        linted = lint(contents, new=None if todo is None else {m.name for m in todo.migrations})
-        findings += [_issue(finding) for finding in (*linted.findings, *linted.unused_waivers)]
+            todo, state, version = _pending(request, reviewed)
+        new = {content.migration.name for content in contents} if todo is None else {m.name for m in todo.migrations}
+        uncut, uncut_code = _segments(contents, new, todo)
+        if todo is not None and not uncut:
+            plan = plan_of(request.database, reviewed, state, todo)
+        linted = lint(contents, new=new)
+        findings += [*uncut, *(_issue(finding) for finding in (*linted.findings, *linted.unused_waivers))]
         waived += [
             f"{waiver.finding.code} {waiver.place}: {waiver.reason or 'no reason given'}" for waiver in linted.waived
         ]
         not_analysed += [str(item) for item in linted.not_analysed]
         if any(finding.severity == "error" for finding in findings):
             syntax = any(finding.code == "SP101" for finding in findings if finding.severity == "error")
-            exit_code = ExitCode.FAILED if syntax else ExitCode.REFUSED
+            exit_code = ExitCode.FAILED if syntax else uncut_code or ExitCode.REFUSED
         else:
             try:
-                replayed = _replay(request, contents, reviewed, version, not_analysed)
+                result = _replay(request, contents, reviewed, version, not_analysed)
+                replayed = result is not None and result.is_complete
+                findings += _cuts(contents, new, result.cuts if result else ())
             except ReplayFailed as error:
                 findings.append(_replay_issue(error))
                 exit_code = ExitCode.FAILED
+            except StateCrosses as error:
+                findings.append(_unnamed(error))
+                exit_code = ExitCode.REFUSED
     if request.atlas_strict and exit_code is ExitCode.DONE:
         strict = [finding for finding in findings if finding.code in _ATLAS_WOULD_REFUSE]
         if strict:
@@ -143,7 +156,7 @@ def examine(request: ValidateRequest) -> ValidateReport:
     )
 
 
-_ATLAS_WOULD_REFUSE = frozenset({"SP103"})
+_ATLAS_WOULD_REFUSE = frozenset({"SP103", "PG103", "TX201", "TX301"})
 """Rules about what runs here and not with the Atlas CLI."""
 
 
@@ -163,7 +176,33 @@ def _read(reviewed: Reviewed) -> tuple[list[Content], list[FoundIssue], ExitCode
     return contents, findings, exit_code
 
 
-def _plan(request: ValidateRequest, reviewed: Reviewed) -> tuple[Pending, Plan, int]:
+def _segments(
+    contents: Sequence[Content], new: Collection[str], todo: Pending | None
+) -> tuple[list[FoundIssue], ExitCode]:
+    """Cut the files that are new as apply would, and return what is in the way, with the first one's exit code."""
+    findings: list[FoundIssue] = []
+    exit_code = ExitCode.DONE
+    for content in contents:
+        if content.migration.name not in new:
+            continue
+        resumes = resumed_by(todo, content.migration.version) if todo else None
+        try:
+            check_cuts(content, resumes.applied if resumes else 0)
+        except (UnreadableFile, StateCrosses) as error:
+            findings.append(_unnamed(error))
+            exit_code = exit_code or error.code
+    return findings, exit_code
+
+
+def _cuts(contents: Sequence[Content], new: Collection[str], cuts: Sequence[Cut]) -> Iterator[FoundIssue]:
+    """Yield a finding for each place where the shadow's server asked for a cut of a new file."""
+    files = {content.migration.name: content for content in contents}
+    for cut in cuts:
+        if cut.file in new:
+            yield _issue(finding_of_cut(files[cut.file], cut.statement))
+
+
+def _pending(request: ValidateRequest, reviewed: Reviewed) -> tuple[Pending, State, int]:
     database = request.database
     choice = Choice(
         ExecOrder(database.exec_order), request.baseline, request.to_version, allow_dirty=request.allow_dirty
@@ -179,7 +218,7 @@ def _plan(request: ValidateRequest, reviewed: Reviewed) -> tuple[Pending, Plan, 
         if choice.needs_clean(state):
             check_clean(connection, database, state.table)
         version = connection.info.server_version
-    return todo, plan_of(database, reviewed, state, todo), version
+    return todo, state, version
 
 
 def _replay(
@@ -188,7 +227,7 @@ def _replay(
     reviewed: Reviewed,
     target_version: int | None,
     not_analysed: list[str],
-) -> bool:
+) -> Replayed | None:
     newest = max((i for i, c in enumerate(contents) if c.migration.name in reviewed.checkpoints), default=0)
     with (
         reporting("replaying the directory on the shadow"),
@@ -196,11 +235,11 @@ def _replay(
     ):
         if made is None:
             not_analysed.append('replay: the configuration says shadow.server = "none"')
-            return False
+            return None
         result = made.replayed
     if result.not_analysed is not None:
         not_analysed.append(f"replay: the shadow's server cannot run {result.not_analysed}")
-    return result.is_complete
+    return result
 
 
 def _issue(finding: Finding) -> FoundIssue:

@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from pgrollout.content import read_content
-from pgrollout.errors import ReplayFailed, StatementFailed
+from pgrollout.errors import ReplayFailed, StateCrosses, StatementFailed
 from pgrollout.migration import Migration
 from pgrollout.postgres.connection import connect
-from pgrollout.postgres.replay import Replayed, is_lacking, replay
+from pgrollout.postgres.replay import Cut, Replayed, is_lacking, replay, replayed_before
 from pgrollout.postgres.shadow import ShadowDatabase, shadow
 from pgrollout.settings import Shadow
 from tests.servers import Database
@@ -64,6 +64,68 @@ def test_every_kind_of_file(made: ShadowDatabase) -> None:
     assert replayed == Replayed(5)
     assert replayed.is_complete
     assert tables(made) == ["a", "a_idx", "c", "d"]
+
+
+def test_a_file_is_cut_as_apply_cuts_it(made: ShadowDatabase) -> None:
+    """Around what cannot run in a transaction; an index on a table of the same transaction is plain, or it could not be."""
+    replayed = play(
+        made,
+        a="CREATE TABLE a (id int);\nCREATE INDEX CONCURRENTLY a_made ON a (id);\nVACUUM a;\n"
+        "SET search_path = public;\nCREATE INDEX CONCURRENTLY a_online ON a (id);\nCREATE TABLE b (id int);\n",
+        b="-- atlas:delimiter \\n---\n\n"
+        "CREATE TABLE d (id int)\n---\nCREATE INDEX CONCURRENTLY d_idx ON d (id)\n---\nVACUUM d\n---\n",
+    )
+
+    assert replayed == Replayed(2)
+    assert tables(made) == ["a", "a_made", "a_online", "b", "d", "d_idx"]
+
+
+def test_what_a_cut_has_committed_stays(made: ShadowDatabase) -> None:
+    """A failure names its statement, in whichever segment it stands, by its place in the file."""
+    with pytest.raises(ReplayFailed) as caught:
+        play(made, a="CREATE TABLE a (id int);\nVACUUM a;\nCREATE TABLE b (id int);\nSELECT nope;\n")
+
+    assert str(caught.value).startswith("a.sql:4:8: ")
+    assert tables(made) == ["a"]
+
+
+ENUM = "CREATE TYPE mood AS ENUM ('calm');\n"
+USES = "ALTER TYPE mood ADD VALUE 'happy';\nCOMMENT ON TYPE mood IS 'x';\nCREATE TABLE b (m mood DEFAULT 'happy');\n"
+
+
+def test_a_file_is_cut_where_the_server_asks_for_it(made: ShadowDatabase) -> None:
+    """Each ADD VALUE is committed before what follows; files that the server runs as they are, are not cut."""
+    replayed = play(
+        made,
+        a=ENUM,
+        b=f"CREATE TABLE a (id int);\n{USES}ALTER TYPE mood ADD VALUE 'sad';\nCREATE TABLE c (m mood DEFAULT 'sad');\n",
+        c="ALTER TYPE mood ADD VALUE 'new';\nSELECT 1;\n",
+    )
+
+    assert replayed == Replayed(3, cuts=(Cut("b.sql", 2), Cut("b.sql", 4)))
+    assert tables(made) == ["a", "b", "c"]
+    assert replayed_before(made, 3) == replayed
+
+
+def test_only_the_rest_of_a_file_is_cut(made: ShadowDatabase) -> None:
+    """What ran before is committed, and not run again."""
+    replayed = play(made, a=ENUM, b=f"ALTER TYPE mood ADD VALUE 'new';\nCREATE TABLE a (id int);\nVACUUM a;\n{USES}")
+
+    assert replayed.cuts == (Cut("b.sql", 4),)
+
+
+def test_a_cut_that_loses_something_is_refused(made: ShadowDatabase) -> None:
+    """With the place of what is lost."""
+    with pytest.raises(StateCrosses, match=r"b\.sql:1:1: the lock of LOCK TABLE"):
+        play(made, a=f"{ENUM}CREATE TABLE a (id int);\n", b=f"LOCK TABLE a;\n{USES}")
+
+
+def test_where_no_cut_helps_the_server_is_right(made: ShadowDatabase) -> None:
+    """A value that code adds, where nobody sees it, is the directory's error."""
+    text = "DO $$ BEGIN ALTER TYPE mood ADD VALUE 'happy'; END $$;\nCREATE TABLE b (m mood DEFAULT 'happy');\n"
+
+    with pytest.raises(ReplayFailed, match="55P04"):
+        play(made, a=ENUM, b=text)
 
 
 def test_history_is_not_written(made: ShadowDatabase) -> None:

@@ -15,7 +15,7 @@ from pgrollout.errors import ReplayFailed
 from pgrollout.migration import Migration
 from pgrollout.postgres import embedded_binaries, template
 from pgrollout.postgres.connection import connect
-from pgrollout.postgres.replay import replay
+from pgrollout.postgres.replay import Cut, replay
 from pgrollout.postgres.shadow import PREFIX, TEMPLATES_KEPT, ShadowDatabase, shadow
 from pgrollout.postgres.template import ReplayedShadow, copied_shadow, replayed_shadow
 from pgrollout.settings import Database as Settings
@@ -115,6 +115,30 @@ def test_the_same_files_are_replayed_once(on_embedded: Settings, replays: list[i
                 (role,) for role in ("app", "postgres", "reader_login", "reader_owner")
             ]
             ask(made.shadow, "DROP TABLE feeds")
+
+    assert replays == [2]
+
+
+CUT = {
+    "_1": "CREATE TYPE mood AS ENUM ('calm');\n",
+    "_2": "ALTER TYPE mood ADD VALUE 'happy';\nCREATE TABLE felt (mood mood DEFAULT 'happy');\n",
+}
+
+
+def test_a_copy_knows_where_files_were_cut(on_embedded: Settings, replays: list[int]) -> None:
+    """What the server asked for when the files ran is known to whoever uses the copy."""
+    for _ in range(2):
+        with replayed(on_embedded, **CUT) as made:
+            assert made.replayed.cuts == (Cut("2.sql", 0),)
+
+    assert replays == [2]
+
+
+def test_a_template_knows_where_files_were_cut(on_url: Settings, replays: list[int]) -> None:
+    """On a server of others, too."""
+    for _ in range(2):
+        with replayed(on_url, **CUT) as made:
+            assert made.replayed.cuts == (Cut("2.sql", 0),)
 
     assert replays == [2]
 

@@ -13,7 +13,6 @@ from pgrollout.errors import (
     NotClean,
     StatementFailed,
     UnknownVersion,
-    UnreadableFile,
     ValidationFailed,
 )
 from pgrollout.settings import Shadow
@@ -178,13 +177,75 @@ def test_all_unreadable_files_are_named(project: Project) -> None:
 
 
 def test_a_block_without_end(project: Project) -> None:
-    """A file that reads well and cannot be run has no plan: the error ends the stage."""
-    project.write({"3_c.sql": f"{NONE}BEGIN;\nSELECT 1;\n"})
+    """A file that reads well and cannot be run has no plan; what else is wrong is said beside it."""
+    project.write({"3_c.sql": f"{NONE}BEGIN;\nSELECT 1;\n", "4_d.sql": "CREATE INDEX ON a (id);\n"})
 
-    with pytest.raises(UnreadableFile, match=r"3_c\.sql:3:1.*never ended") as caught:
-        validate.run(request(project))
+    report = refused(project, ExitCode.USAGE)
 
-    assert caught.value.code is ExitCode.USAGE
+    assert places(report) == [("3_c.sql:3:1", "error", ""), ("4_d.sql:1:1", "warning", "PG101")]
+    assert "never ended" in report.findings[0].message
+    assert (report.plan, report.replayed) == (None, False)
+
+
+CUT = """\
+CREATE INDEX CONCURRENTLY a_x ON a (x);
+VACUUM a;
+CREATE TYPE mood AS ENUM ('calm');
+"""
+NEW_VALUE = """\
+ALTER TYPE mood ADD VALUE 'happy';
+CREATE TABLE felt (mood mood DEFAULT 'happy');
+"""
+
+
+def test_what_only_atlas_would_refuse_to_cut(project: Project) -> None:
+    """A file that is cut is a warning at each cut, one that the server asks for included; strictly, it is refused."""
+    project.write({"3_c.sql": CUT, "4_d.sql": NEW_VALUE})
+
+    for _ in ("replayed", "from a copy of that"):
+        report = validate.run(request(project))
+
+        assert places(report) == [
+            ("3_c.sql:1:1", "warning", "PG103"),
+            ("3_c.sql:2:1", "warning", "TX201"),
+            ("4_d.sql:1:1", "warning", "TX301"),
+        ]
+        assert report.replayed
+    assert report.plan is not None
+    assert [[str(segment.kind) for segment in file.segments] for file in report.plan.files[2:]] == [
+        ["alone", "alone", "transaction"],
+        ["transaction"],
+    ]
+    assert "cut after statement 1 if the server asks for it (55P04)" in report.plan.files[3].segments[0].reason
+    strict = refused(project, ExitCode.REFUSED, atlas_strict=True)
+    assert {finding.severity for finding in strict.findings} == {"error"}
+
+    project.write({"3_c.sql": NONE + CUT})
+    assert [code for _, _, code in places(look(project, to_version="3"))] == []
+
+
+def test_what_is_lost_at_a_cut(project: Project) -> None:
+    """A file that loses something where it is cut is refused; so is one whose cut the shadow's server asks for."""
+    project.write({"3_c.sql": "SET LOCAL search_path = public;\nVACUUM a;\n"})
+
+    (found,) = (each for each in refused(project, ExitCode.REFUSED).findings if each.severity == "error")
+    assert (found.file, found.line) == ("3_c.sql", 1)
+    assert "what SET LOCAL sets ends with its transaction, and line 2 runs in another one" in found.message
+    assert found.remedy.startswith("Use SET")
+
+    project.write({"3_c.sql": "CREATE TYPE mood AS ENUM ('calm');\n", "4_d.sql": "LOCK TABLE a;\n" + NEW_VALUE})
+
+    assert places(refused(project, ExitCode.REFUSED)) == [("4_d.sql:1:1", "error", "")]
+
+
+def test_cuts_of_applied_files_are_history(project: Project) -> None:
+    """Only what is pending is reported."""
+    project.write({"3_c.sql": CUT, "4_d.sql": NEW_VALUE})
+    project.database.execute("CREATE TABLE a (); CREATE TABLE b (); CREATE TYPE mood AS ENUM ()")
+
+    report = validate.run(request(project, {"exec_order": "linear"}, baseline="4"))
+
+    assert (places(report), report.replayed) == ([], True)
 
 
 def test_failed_replay(project: Project) -> None:
