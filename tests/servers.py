@@ -2,8 +2,8 @@
 Servers for the tests: real ones, started when the first test needs them and stopped with the session.
 
 PostgreSQL 18 and 16 come from wheels, 15 with TLS and PgBouncer from Debian's packages. All of them live in temporary
-folders, and run as ``nobody`` when the tests run as root. A server that is not there skips the test with the reason,
-or fails it where ``PGROLLOUT_REQUIRE`` lists it.
+folders, their data in memory where there is room, and run as ``nobody`` when the tests run as root. A server that is not
+there skips the test with the reason, or fails it where ``PGROLLOUT_REQUIRE`` lists it.
 """
 
 import contextlib
@@ -31,6 +31,9 @@ from pgrollout.settings import Database as Settings
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 PASSWORD = "correct horse"
+DISK, MEMORY = Path("/tmp"), Path("/dev/shm")  # noqa: S108 - new folders with unknown names are made there
+MEMORY_BYTES = 2 << 30
+"""How much of the file system in memory must be free for the servers' data to go there."""
 START_SECONDS = 60
 STOP_SECONDS = 60
 
@@ -206,7 +209,9 @@ def fresh_database(server: Server) -> Iterator[Database]:
     database = Database(server, f"test_{os.getpid()}_{next(_counter)}")
     name = sql.Identifier(database.name)
     with server.connect() as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(name))
+        # Copying template0's files costs half of what logging its blocks does, where nothing waits for the disk.
+        new = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' STRATEGY file_copy")
+        connection.execute(new.format(name))
     try:
         yield database
     finally:
@@ -274,8 +279,8 @@ class Servers:
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _folder(self) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="pgr-test-", dir="/tmp"))
+    def _folder(self, parent: Path = DISK) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="pgr-test-", dir=parent))
         self._folders.append(folder)
         give(folder)
         return folder
@@ -324,6 +329,7 @@ class Servers:
         return server
 
     def _initdb(self, binaries: Path, folder: Path, *locale: str) -> None:
+        (folder / "data").symlink_to(self._folder(in_memory()))
         subprocess.run(
             [binaries / "initdb", f"--pgdata={folder / 'data'}", "--username=postgres", *INITDB, *locale],
             check=True,
@@ -408,6 +414,20 @@ def give(path: Path) -> None:
     """Make the servers' account the owner."""
     if account := nobody():
         os.chown(path, *account)
+
+
+def in_memory() -> Path:
+    """
+    Return the folder for what servers keep: on the file system in memory where that has room.
+
+    Each test's database is 300 files that come and go. An ext4 without a journal looks, for each new file, through all that
+    were removed within the last minutes: a database took half a second there, and takes ten milliseconds in memory.
+    """
+    try:
+        has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
+    except OSError:
+        has_room = False
+    return MEMORY if has_room else DISK
 
 
 def reachable(package: Path, folder: Path) -> Path:
