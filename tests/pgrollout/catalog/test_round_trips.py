@@ -13,6 +13,7 @@ from pgrollout.catalog.fingerprint import fingerprint
 from pgrollout.catalog.model import Catalog
 from pgrollout.catalog.scope import Scope
 from pgrollout.postgres.catalog import read_catalog
+from pgrollout.postgres.dump import without_what_servers_refuse
 from tests.pgrollout.catalog.random_schemas import schemas
 from tests.pgrollout.catalog.schemas import PARTS, make_large, schema_database
 from tests.pgrollout.catalog.test_mutations import said
@@ -144,5 +145,6 @@ def _restore(database: Database, dump: bytes) -> None:
         "--set=ON_ERROR_STOP=1",
         f"--dbname={database.url}",
     ]
-    done = subprocess.run(argv, input=dump, capture_output=True)
+    script = b"".join(without_what_servers_refuse(dump.splitlines(keepends=True)))
+    done = subprocess.run(argv, input=script, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
