@@ -52,7 +52,8 @@ DEFAULTS = {
     # One event for each transaction, the default, loses the task runs of a flow that ends at once.
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "0.2",
+    # Whole seconds: of a part of one Prefect 3.8 makes 0, and looks all the time.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     # A server that restarts is waited for, half a minute for each call; one that is gone does not keep a run that has
     # ended for three minutes.
     "PREFECT_CLIENT_MAX_RETRIES": "3",
