@@ -1,10 +1,11 @@
 """
 Atlas's own library, asked over a pipe: what it says is what ours must say.
 
-The program is ``tests/oracle/main.go``. It is built once per test run where Go is; elsewhere its tests are skipped, or
+The program is ``tests/oracle/main.go``. It is built once per test process where Go is; elsewhere its tests are skipped, or
 fail where ``PGROLLOUT_REQUIRE`` lists ``go``.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -53,9 +54,11 @@ def build(folder: Path, package: str = ".") -> Path:
     program = folder / "program"
     # No other Go version is fetched for it: a test that needs a download says so instead.
     environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false -mod=readonly"}
-    built = subprocess.run(
-        [go, "build", "-o", program, package], cwd=SOURCE, env=environment, capture_output=True, text=True, check=False
-    )
+    argv = [go, "build", "-o", program, package]
+    # One after the other: the second of two test processes has in Go's cache what the first compiled.
+    with (SOURCE / "go.mod").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = subprocess.run(argv, cwd=SOURCE, env=environment, capture_output=True, text=True, check=False)
     if built.returncode:
         missing("go", f"the oracle cannot be built: {built.stderr.strip()}")
     return program

@@ -1,9 +1,10 @@
 """
-What the tests of flows share: one Prefect server for the whole run, and a project that flows of this process migrate.
+What the tests of flows share: one Prefect server for the whole process, and a project that flows of this process migrate.
 
 The server's database is upgraded once and kept by pytest's cache; each server works on a copy.
 """
 
+import fcntl
 import inspect
 import os
 import shutil
@@ -40,16 +41,19 @@ def upgraded(request: pytest.FixtureRequest) -> Path:
     """A Prefect database with all tables; making one takes ten seconds."""
     import prefect
 
-    cached = request.config.cache.mkdir(f"prefect-{prefect.__version__}") / "prefect.db"
-    if not cached.exists():
-        new = cached.with_suffix(f".{os.getpid()}")
-        subprocess.run(
-            [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"],
-            env=os.environ | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{new}"},
-            check=True,
-            capture_output=True,
-        )
-        new.rename(cached)
+    folder = request.config.cache.mkdir(f"prefect-{prefect.__version__}")
+    cached, new = folder / "prefect.db", folder / "new.db"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not cached.exists():
+            new.unlink(missing_ok=True)
+            subprocess.run(
+                [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"],
+                env=os.environ | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{new}"},
+                check=True,
+                capture_output=True,
+            )
+            new.rename(cached)
     return cached
 
 
@@ -113,7 +117,7 @@ def started(folder: Path, upgraded: Path) -> Iterator[PrefectServer]:
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory, upgraded: Path) -> Iterator[PrefectServer]:
-    """The Prefect server of the test run; flows of this process report to it, without Prefect's heartbeat of a second."""
+    """The Prefect server of the test process; flows of this process report to it, without Prefect's heartbeat of a second."""
     from prefect import settings
 
     with (
