@@ -26,8 +26,8 @@ ui: setup  ## start a Prefect server with the deployments registered, for the br
 	@$(BIN)/python -m flows.ui
 
 .PHONY: test
-test: setup  ## run all tests but e2e
-	@$(BIN)/python -m pytest -m "not e2e"
+test: setup  ## run all tests but e2e, on each core
+	@$(BIN)/python -m pytest -m "not e2e" --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 .PHONY: check
 check: setup  ## ruff and mypy
