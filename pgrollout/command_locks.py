@@ -73,7 +73,9 @@ _ALONE = frozenset(
         "AT_SetUnLogged",
     }
 )
-"""Those that leave partitions and children alone."""
+"""Those that leave partitions, and children that inherit, alone."""
+_ONLY_PARTITIONS = _TRIGGERS | {"AT_AlterConstraint"}
+"""Those that go on to partitions, not to children that inherit."""
 _LIGHT_OPTIONS = frozenset(
     {
         "deduplicate_items",
@@ -144,8 +146,7 @@ def _alter_table(command: Message) -> Iterator[Lock]:
     modes = [_action_mode(action) for action in actions]
     mode = max(modes)
     if mode >= Mode.SHARE:
-        reaches = command.relation.inh and not all(_name_of(action) in _ALONE for action in actions)
-        yield Lock(relation, mode, Reach.TREE if reaches else Reach.ALONE)
+        yield Lock(relation, mode, _reach(actions) if command.relation.inh else Reach.ALONE)
     for action in actions:
         yield from _action_locks(relation, action, kind == "OBJECT_INDEX")
 
@@ -167,6 +168,13 @@ def _action_mode(action: Message) -> Mode:
     return EXCLUSIVE
 
 
+def _reach(actions: list[Message]) -> Reach:
+    names = {_name_of(action) for action in actions}
+    if names <= _ALONE:
+        return Reach.ALONE
+    return Reach.PARTITIONS if names <= _ALONE | _ONLY_PARTITIONS else Reach.TREE
+
+
 def _action_locks(relation: Name, action: Message, is_index: bool) -> Iterator[Lock]:
     """Yield what a subcommand locks beside the relation itself."""
     definition = getattr(action, "def")
@@ -185,7 +193,7 @@ def _action_locks(relation: Name, action: Message, is_index: bool) -> Iterator[L
         case "AT_AttachPartition" if is_index:
             yield Lock(relation_name(definition.partition_cmd.name), EXCLUSIVE, Reach.ALONE)
         case "AT_AttachPartition":
-            yield Lock(relation_name(definition.partition_cmd.name), EXCLUSIVE)
+            yield Lock(relation_name(definition.partition_cmd.name), EXCLUSIVE, Reach.PARTITIONS)
             yield from _partition_comes(relation)
         case "AT_DetachPartitionFinalize":
             yield Lock(relation_name(definition.partition_cmd.name), EXCLUSIVE, Reach.ALONE)
@@ -209,7 +217,7 @@ def _is_foreign_key(constraint: Message) -> bool:
 def _referenced(constraints: Message) -> Iterator[Lock]:
     for wrapped in constraints:
         if _is_foreign_key(wrapped.constraint):
-            yield Lock(relation_name(wrapped.constraint.pktable), Mode.SHARE_ROW_EXCLUSIVE)
+            yield Lock(relation_name(wrapped.constraint.pktable), Mode.SHARE_ROW_EXCLUSIVE, Reach.PARTITIONS)
 
 
 def _create_table(command: Message) -> Iterator[Lock]:
@@ -231,12 +239,12 @@ def _create_schema(command: Message) -> Iterator[Lock]:
 
 def _create_index(command: Message) -> Iterator[Lock]:
     if not command.concurrent:
-        reach = Reach.TREE if command.relation.inh else Reach.ALONE
+        reach = Reach.PARTITIONS if command.relation.inh else Reach.ALONE
         yield Lock(relation_name(command.relation), Mode.SHARE, reach)
 
 
 def _create_trigger(command: Message) -> Iterator[Lock]:
-    reach = Reach.TREE if command.row else Reach.ALONE
+    reach = Reach.PARTITIONS if command.row else Reach.ALONE
     yield Lock(relation_name(command.relation), Mode.SHARE_ROW_EXCLUSIVE, reach)
 
 
@@ -249,8 +257,10 @@ def _rename(command: Message) -> Iterator[Lock]:
     kind = enum_name("ObjectType", command.rename_type)
     if kind == "OBJECT_ATTRIBUTE" and _cascades(command):
         yield Lock(relation_name(command.relation), EXCLUSIVE, Reach.TYPE)
-    elif kind in ("OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_TRIGGER"):
-        yield Lock(relation_name(command.relation), EXCLUSIVE, Reach.TREE)
+    elif kind in ("OBJECT_COLUMN", "OBJECT_TABCONSTRAINT"):
+        yield Lock(relation_name(command.relation), EXCLUSIVE, Reach.TREE if command.relation.inh else Reach.ALONE)
+    elif kind == "OBJECT_TRIGGER":
+        yield Lock(relation_name(command.relation), EXCLUSIVE, Reach.PARTITIONS)
     elif kind in ("OBJECT_POLICY", "OBJECT_RULE") or (kind in RELATIONS and kind != "OBJECT_INDEX"):
         yield Lock(relation_name(command.relation), EXCLUSIVE, Reach.ALONE)
 
@@ -310,17 +320,17 @@ def _drop(command: Message) -> Iterator[Lock]:
     for each in command.objects:
         match kind:
             case "OBJECT_TABLE" | "OBJECT_FOREIGN_TABLE":
-                yield Lock(_dotted(each.list.items), EXCLUSIVE)
+                yield Lock(_dotted(each.list.items), EXCLUSIVE, Reach.PARTITIONS)
                 yield Lock(_dotted(each.list.items), EXCLUSIVE, Reach.PARENT)
                 yield Lock(_dotted(each.list.items), EXCLUSIVE, Reach.DEPENDENT)
             case "OBJECT_INDEX" if command.concurrent:
                 pass
             case _ if kind in RELATIONS:
-                yield Lock(_dotted(each.list.items), EXCLUSIVE)
+                yield Lock(_dotted(each.list.items), EXCLUSIVE, Reach.PARTITIONS)
                 if cascades:
                     yield Lock(_dotted(each.list.items), EXCLUSIVE, Reach.DEPENDENT)
             case "OBJECT_TRIGGER":
-                yield Lock(_dotted(each.list.items[:-1]), EXCLUSIVE)
+                yield Lock(_dotted(each.list.items[:-1]), EXCLUSIVE, Reach.PARTITIONS)
             case "OBJECT_RULE" | "OBJECT_POLICY":
                 yield Lock(_dotted(each.list.items[:-1]), EXCLUSIVE, Reach.ALONE)
             case "OBJECT_TYPE" | "OBJECT_DOMAIN" if cascades:

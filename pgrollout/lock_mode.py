@@ -60,6 +60,8 @@ class Reach(StrEnum):
     """The relation itself; for an index, its table."""
     TREE = "tree"
     """The relation and all its partitions or children."""
+    PARTITIONS = "partitions"
+    """The relation and, if it is partitioned, its partitions; not the children that inherit from it."""
     DEFAULT = "default"
     """Its default partition, if it has one."""
     PARENT = "parent"

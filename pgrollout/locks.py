@@ -49,7 +49,9 @@ _LOCKING = {
 _ALWAYS_LOCKING = frozenset({"CLUSTER", "LOCK", "REFRESH", "REINDEX", "TRUNCATE"})
 _OTHER_REPLACEABLE = frozenset({"AGGREGATE", "FUNCTION", "LANGUAGE", "PROCEDURE"})
 """After CREATE OR REPLACE: nothing to lock."""
-_OWN = frozenset({Reach.ALONE, Reach.TREE, Reach.DEFAULT, Reach.PARENT, Reach.REFERENCED, Reach.REFERENCING})
+_OWN = frozenset(
+    {Reach.ALONE, Reach.PARTITIONS, Reach.TREE, Reach.DEFAULT, Reach.PARENT, Reach.REFERENCED, Reach.REFERENCING}
+)
 """What of a relation that the file has made is its own, or locked by the file since it made it."""
 
 

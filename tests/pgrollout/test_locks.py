@@ -11,6 +11,7 @@ from pgrollout.nodes import Name
 pytestmark = pytest.mark.skipif(not parser.is_available(), reason="the parser has no wheel for this platform")
 
 T = Name("", "t")
+REFERENCED = Lock(T, Mode.SHARE_ROW_EXCLUSIVE, Reach.PARTITIONS)
 
 
 def locks(text: str) -> dict[int, tuple[Lock, ...]]:
@@ -24,10 +25,13 @@ def locks(text: str) -> dict[int, tuple[Lock, ...]]:
         ("ALTER TABLE t ADD COLUMN a int", [Lock(T, Mode.ACCESS_EXCLUSIVE)]),
         ("ALTER TABLE ONLY app.t ADD COLUMN a int", [Lock(Name("app", "t"), Mode.ACCESS_EXCLUSIVE, Reach.ALONE)]),
         ("ALTER TABLE t SET (fillfactor = 50), VALIDATE CONSTRAINT c", []),
-        ("ALTER TABLE t SET (fillfactor = 50), ENABLE TRIGGER x", [Lock(T, Mode.SHARE_ROW_EXCLUSIVE)]),
-        ("CREATE INDEX i ON t (a)", [Lock(T, Mode.SHARE)]),
+        (
+            "ALTER TABLE t SET (fillfactor = 50), ENABLE TRIGGER x",
+            [Lock(T, Mode.SHARE_ROW_EXCLUSIVE, Reach.PARTITIONS)],
+        ),
+        ("CREATE INDEX i ON t (a)", [Lock(T, Mode.SHARE, Reach.PARTITIONS)]),
         ("CREATE INDEX CONCURRENTLY i ON t (a)", []),
-        ("CREATE TABLE n (a int REFERENCES t, b int REFERENCES n)", [Lock(T, Mode.SHARE_ROW_EXCLUSIVE)]),
+        ("CREATE TABLE n (a int REFERENCES t, b int REFERENCES n)", [REFERENCED]),
         ("CREATE TABLE n (LIKE t INCLUDING ALL)", []),
         ("CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", []),
         ("COMMENT ON TABLE t IS 'x'", []),
@@ -91,7 +95,7 @@ def test_drop_of_an_own_table_reaches_others() -> None:
     found = locks("CREATE TABLE n (a int REFERENCES t); DROP TABLE n")
 
     assert found == {
-        0: (Lock(T, Mode.SHARE_ROW_EXCLUSIVE),),
+        0: (REFERENCED,),
         1: (Lock(Name("", "n"), Mode.ACCESS_EXCLUSIVE, Reach.DEPENDENT),),
     }
 
