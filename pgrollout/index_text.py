@@ -72,20 +72,6 @@ def read_index(text: str) -> IndexText:
     return IndexText(unique, table, text[rest : reader.end].strip(), keys, predicate, nulls_distinct)
 
 
-def duplicates_sql(text: str) -> str:
-    """Return the query that lists what stands in the way of a unique index: the keys that several rows have."""
-    index = read_index(text)
-    conditions = [f"({index.predicate})"] if index.predicate else []
-    if index.nulls_distinct:
-        conditions += [f"{key} IS NOT NULL" for key in index.keys]
-    return (
-        f"SELECT {', '.join(index.keys)}, count(*) FROM {index.table}"
-        + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
-        + f" GROUP BY {', '.join(str(number) for number in range(1, len(index.keys) + 1))}"
-        + " HAVING count(*) > 1 ORDER BY count(*) DESC"
-    )
-
-
 def _keys(reader: Reader) -> tuple[str, ...]:
     keys: list[str] = []
     reader.take("(")

@@ -4,7 +4,7 @@ Carcasses: gets rid of what an interrupted statement outside a transaction has l
 An invalid index is dropped, a half detached partition is detached for good. First the way that lets others work and
 waits for those who were there before; then the plain one again and again, each time for a short while. Which index, and
 which partition, is decided before: see ``effects``. What is still in use at the end is left for the next run, and who uses
-it is named.
+it is named; of a unique index that could not be built, the query that shows why is given.
 
 Source: PostgreSQL manual, "DROP INDEX", "ALTER TABLE … DETACH PARTITION … FINALIZE".
 """
@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pgrollout.errors import ConnectionBroken, DetachNotFinished, IndexNotDropped, ServerRefused
+from pgrollout.index_text import read_index
+from pgrollout.outside import Outside
 from pgrollout.postgres import sqlstate
 from pgrollout.postgres.connection import Connection
 from pgrollout.postgres.execute import WAKE_SECONDS, ConnectionLost, Failure, send
@@ -95,6 +97,31 @@ def finalize(
         if time.monotonic() + pause > deadline:
             raise DetachNotFinished(partition, parent, deadline_ms, _holders(connection, [partition, parent]))
         _pause(pause, wants_end)
+
+
+def duplicates_sql(what: Outside, text: str) -> str:
+    """
+    Return the query that lists what stands in the way of a unique index, the keys that several rows have.
+
+    Args:
+        what: A build.
+        text: Its statement.
+
+    Returns:
+        The query; empty where the index is not a unique one.
+    """
+    if not what.unique:
+        return ""
+    index = read_index(text)
+    conditions = [f"({index.predicate})"] if index.predicate else []
+    if index.nulls_distinct:
+        conditions += [f"{key} IS NOT NULL" for key in index.keys]
+    return (
+        f"SELECT {', '.join(index.keys)}, count(*) FROM {index.table}"
+        + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+        + f" GROUP BY {', '.join(str(number) for number in range(1, len(index.keys) + 1))}"
+        + " HAVING count(*) > 1 ORDER BY count(*) DESC"
+    )
 
 
 def _drop(

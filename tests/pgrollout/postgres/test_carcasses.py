@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pgrollout.errors import ConnectionBroken, DetachNotFinished, ExitCode, IndexNotDropped, ServerRefused
-from pgrollout.postgres.carcasses import drop_indexes, finalize
+from pgrollout.postgres.carcasses import drop_indexes, duplicates_sql, finalize
 from pgrollout.postgres.connection import Connection, connect
-from tests.pgrollout.postgres.interrupting import holding, interrupt, invalid, kill
+from tests.pgrollout.postgres.interrupting import holding, interrupt, invalid, kill, what
 from tests.servers import Database
 
 READER = "SELECT FROM app.t LIMIT 1"
@@ -121,3 +121,39 @@ def test_detach(connection: Connection, any_database: Database) -> None:
     finalize(connection, *PARTITION, deadline_ms=10_000, wait_ms=500)
     assert not any_database.execute(pending)
     finalize(connection, *PARTITION, deadline_ms=10_000, wait_ms=500)
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        (
+            "CREATE UNIQUE INDEX CONCURRENTLY i ON app.t (a)",
+            "SELECT a, count(*) FROM app.t WHERE a IS NOT NULL GROUP BY 1 HAVING count(*) > 1 ORDER BY count(*) DESC",
+        ),
+        (
+            'CREATE UNIQUE INDEX CONCURRENTLY i ON t USING btree (lower("N,") COLLATE "C" text_ops DESC NULLS LAST, (a + (b)), '
+            "f.g(a)) INCLUDE (c) NULLS NOT DISTINCT WITH (fillfactor = 70) TABLESPACE x WHERE a > 1 OR b IN (1, 2);",
+            'SELECT lower("N,") COLLATE "C", (a + (b)), f.g(a), count(*) FROM t WHERE (a > 1 OR b IN (1, 2)) '
+            "GROUP BY 1, 2, 3 HAVING count(*) > 1 ORDER BY count(*) DESC",
+        ),
+        (
+            "CREATE UNIQUE INDEX CONCURRENTLY i ON t (a int4_ops (x = ','), b) WHERE a > 1",
+            "SELECT a, b, count(*) FROM t WHERE (a > 1) AND a IS NOT NULL AND b IS NOT NULL "
+            "GROUP BY 1, 2 HAVING count(*) > 1 ORDER BY count(*) DESC",
+        ),
+    ],
+)
+def test_duplicates(text: str, query: str) -> None:
+    """The query groups by the keys alone, among the rows that the index would have."""
+    assert duplicates_sql(what(text), text) == query
+
+
+def test_duplicates_are_found(database: Database) -> None:
+    """The query runs, and lists the keys that the unique index refuses; of another index there is none."""
+    database.execute(
+        "CREATE TABLE t (a int, b text); INSERT INTO t VALUES (1, 'x'), (2, 'X'), (3, 'y'), (4, NULL), (5, NULL)"
+    )
+    text = "CREATE UNIQUE INDEX CONCURRENTLY i ON t (lower(b)) WHERE a < 9"
+
+    assert database.execute(duplicates_sql(what(text), text)) == [("x", 2)]
+    assert duplicates_sql(what(text.replace("UNIQUE ", "")), text) == ""
