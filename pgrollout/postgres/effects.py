@@ -272,23 +272,25 @@ def _settle_build(connection: Connection, what: Outside, text: str, before: Befo
         return Verdict(Effect.UNKNOWN, f"the index has no name to look for on {table.quoted}")
     if not candidates:
         return Verdict(Effect.RUN_AGAIN, f"no such index is on {table.quoted}")
-    if not all(is_valid for *_, is_valid in candidates):
-        _check_nobody_builds(connection, table)
     try:
         comparison = compare(connection, text, table.schema, table.name, [oid for oid, *_ in candidates], settings)
     except CannotTell as reason:
-        return _settle_build_blindly(what, candidates, earlier, before is not None, str(reason))
+        if not all(is_valid for *_, is_valid in candidates):
+            _check_nobody_builds(connection, table)
+        return _settle_build_blindly(what, candidates, earlier, bool(before), str(reason))
     equal = [row for row in candidates if comparison.is_equal(row[0])]
+    valid = [name(schema, index) for _, schema, index, is_valid in equal if is_valid]
+    if valid:
+        return Verdict(Effect.TOOK_EFFECT, f"index {valid[0]} is there and valid")
+    if equal or (what.name != NOTHING and not candidates[0][3]):
+        _check_nobody_builds(connection, table)  # what is invalid may be theirs
     if what.name != NOTHING and not equal:
         ((oid, schema, index, _),) = candidates
         there, asked = comparison.there[oid].shown, comparison.asked.shown
         return Verdict(Effect.UNKNOWN, f"index {name(schema, index)} is another one: there {there}, asked for {asked}")
-    valid = [name(schema, index) for _, schema, index, is_valid in equal if is_valid]
-    invalid = tuple(name(schema, index) for _, schema, index, is_valid in equal if not is_valid)
-    if valid:
-        return Verdict(Effect.TOOK_EFFECT, f"index {valid[0]} is there and valid", invalid)
-    if invalid:
-        return Verdict(Effect.RUN_AGAIN, f"index {invalid[0]} is there and invalid", invalid)
+    left = tuple(name(schema, index) for _, schema, index, _ in equal)
+    if left:
+        return Verdict(Effect.RUN_AGAIN, f"index {left[0]} is there and invalid", left)
     return Verdict(Effect.RUN_AGAIN, f"no such index is on {table.quoted}")
 
 
@@ -380,7 +382,7 @@ def _in_scope(connection: Connection, noted: Before) -> list[tuple[Any, ...]]:
 
 
 def _settle_reindex(connection: Connection, _what: Outside, _text: str, before: Before | None) -> Verdict:
-    if before is None:
+    if not before:
         return Verdict(Effect.RUN_AGAIN, "a reindex may be run again; what it may have left is not known")
     now = dict(before)
     if before["scope"] == "index" and before["oid"] is not None:
@@ -414,7 +416,7 @@ def _before_drop(connection: Connection, what: Outside) -> dict[str, Any]:
 
 
 def _settle_drop(connection: Connection, what: Outside, _text: str, before: Before | None) -> Verdict:
-    if before is None:
+    if not before:
         # A name without a schema was looked for where the session's path led then.
         there = bool(_rows(connection, _ANYWHERE, [what.name.name, what.name.schema, what.name.schema]))
         if there and not what.name.schema:
@@ -452,7 +454,7 @@ def _before_detach(connection: Connection, what: Outside) -> dict[str, Any]:
 
 
 def _settle_detach(connection: Connection, what: Outside, _text: str, before: Before | None) -> Verdict:
-    if before is None:
+    if not before:
         parent, partition = _relation(connection, what.table), _relation(connection, what.name)
         if parent is None or partition is None:
             return Verdict(Effect.UNKNOWN, f"{what.table} and {what.name} are not both to be found")
@@ -603,7 +605,7 @@ def _settle_prepared(connection: Connection, what: Outside, _text: str, before: 
     subject = f"prepared transaction {literal(what.name.name)}"
     if _rows(connection, _PREPARED, [what.name.name]):
         return Verdict(Effect.RUN_AGAIN, f"{subject} is still there")
-    if before is None:
+    if not before:
         return Verdict(Effect.UNKNOWN, f"{subject} is not there, and whether it was before is not known")
     if not before["there"]:
         return Verdict(Effect.RUN_AGAIN, f"{subject} was not there before")

@@ -17,6 +17,9 @@ from tests.pgrollout.postgres.interrupting import holding, interrupt, invalid, k
 from tests.project import eventually
 from tests.servers import Database
 
+pytestmark = pytest.mark.parametrize("any_server", [15, 18], indirect=True)
+"""What lies between them has nothing of its own here."""
+
 DONE, AGAIN, UNKNOWN = Effect.TOOK_EFFECT, Effect.RUN_AGAIN, Effect.UNKNOWN
 WRITER, READER = "INSERT INTO app.t VALUES (1, 'x')", "SELECT FROM app.t LIMIT 1"
 
@@ -117,6 +120,24 @@ def test_build_under_way_is_not_touched(connection: Connection, any_database: Da
         kill(any_database, pid)
 
     assert judged(connection, text, noted).effect is AGAIN
+
+
+def test_build_of_another_index_is_none_of_ours(connection: Connection, any_database: Database) -> None:
+    """Our build is known to be done, or not to have begun, while another session builds another index of the table."""
+    text, unnamed = "CREATE INDEX CONCURRENTLY i ON t (a)", "CREATE INDEX CONCURRENTLY ON t (a)"
+    noted = before(connection, text)
+    other = "CREATE INDEX CONCURRENTLY ON t (b)"
+    with holding(any_database, WRITER), running(any_database, other) as pid:
+        eventually(lambda: invalid(any_database) and waits(any_database, pid), "a build")
+        assert judged(connection, text, noted).effect is AGAIN
+        assert judged(connection, unnamed, noted).effect is AGAIN
+        kill(any_database, pid)
+    connection.execute(text.encode())
+    with holding(any_database, WRITER), running(any_database, other) as pid:
+        eventually(lambda: len(invalid(any_database)) > 1 and waits(any_database, pid), "a build")
+        assert judged(connection, text, noted).effect is DONE
+        assert judged(connection, unnamed, noted).effect is DONE
+        kill(any_database, pid)
 
 
 def test_build_under_way_seen_by_an_owner(any_database: Database, tmp_path: Path) -> None:
@@ -427,8 +448,4 @@ def test_what_may_run_again_and_what_nobody_can_tell(connection: Connection) -> 
         assert judged(connection, text, {}).effect is AGAIN
     assert judged(connection, "REINDEX TABLE CONCURRENTLY t", None).effect is AGAIN
     assert settle(connection, None, "CALL p()", {}).effect is UNKNOWN
-
-
-def test_every_form_can_be_settled() -> None:
-    """No form is forgotten."""
     assert set(effects._SETTLE) == set(Form)
