@@ -247,6 +247,8 @@ def _commands(content: Content, statement: Statement) -> Iterator[tuple[tuple[st
 
 
 def _without_comments(text: str) -> str:
+    if "--" not in text and "/*" not in text:
+        return text
     pieces, position = [], 0
     for offset, comment in splitter.comments(text):
         pieces += [text[position:offset], " "]

@@ -203,7 +203,7 @@ def rolls_back(statement: Statement) -> bool:
 
 def _wrapped(content: Content, start: int, plain: Collection[int], cuts: Collection[int]) -> Iterator[Segment]:
     count = len(content.statements)
-    if count == 0:
+    if start == count == 0:
         # A file without statements still is one segment: its row is written.
         yield Segment(Kind.TRANSACTION, 0, -1, WHOLE_FILE)
     alone = _alone(content, start, plain, cuts)
