@@ -26,9 +26,11 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     ├── PolicyError                 3   refused by a rule, a plan or an approval
     │   ├── TransactionControl, SplitDiffers, StateCrosses
     │   ├── PlanChanged, ReleaseChanged
-    │   └── DriftFound, DriftInTheWay
+    │   ├── DriftFound, DriftInTheWay
+    │   └── StallBudgetExceeded         others waited for a statement as long as they may
     ├── NotClean                    1   tables, but no history
     ├── UnresolvedIntent            1   nobody knows whether a statement ran
+    ├── OrphanNotOurs               1   an earlier run left a backend that this role may not end
     ├── InvalidIndexLeft            1   an index to be built online is there, and invalid
     ├── IndexDiffers                1   an index to be built online is there, but another one
     ├── StatementFailed             1   the server refused a statement (or 75, 3: by its SQLSTATE)
@@ -42,11 +44,12 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     ├── ProgramMissing              1   no pg_dump or pg_restore here fits the server
     └── WaitingCanCure              75  the same command may succeed later
         ├── LockNotAcquired
+        ├── TableInUse                  a migration's table was in somebody else's use all the time
         ├── TableNotReadable            a dump, or a look at the schema, waits for a table that somebody else has locked
         ├── IndexBuildUnderWay          somebody else builds an index online where an interrupted build is to be settled
         ├── IndexNotDropped, DetachNotFinished   what an interrupted statement left waits for somebody
         ├── ConnectionBroken
-        ├── ServerUnavailable
+        ├── ServerUnavailable, ServerIsStandby
         └── Interrupted
 
 The facts are attributes and positional arguments, so errors survive pickling; the sentence is ``__str__``:
@@ -551,17 +554,55 @@ class NotClean(PgrolloutError):
 class UnresolvedIntent(PgrolloutError):
     """A statement outside a transaction was started, and nobody saw it end well."""
 
-    def __init__(self, version: str, statement: int, text: str, since: str) -> None:
-        super().__init__(version, statement, text, since)
-        self.version, self.statement, self.text, self.since = version, statement, text, since
+    def __init__(self, version: str, statement: int, text: str, since: str, advice: str = "") -> None:
+        super().__init__(version, statement, text, since, advice)
+        self.version, self.statement, self.text, self.since, self.advice = version, statement, text, since, advice
 
     def __str__(self) -> str:
+        found = f"{self.advice}\n" if self.advice else ""
         return (
             f"Statement {self.statement} of version {self.version} was started outside a transaction at {self.since}, and "
-            f"nobody saw it end well:\n    {self.text}\nDid it take effect? Look, then say so:\n"
+            f"nobody saw it end well:\n    {self.text}\n{found}Did it take effect? Look, then say so:\n"
             f"    pgrollout resolve {self.version} {self.statement} --as done --reason '…'        it did\n"
             f"    pgrollout resolve {self.version} {self.statement} --as run-again --reason '…'   it did not; run it again"
         )
+
+
+class OrphanNotOurs(PgrolloutError):
+    """An earlier run has left a backend, which this role may not end, and which may still write."""
+
+    def __init__(self, pid: int, application_name: str, user: str, role: str) -> None:
+        super().__init__(pid, application_name, user, role)
+        self.pid, self.application_name, self.user, self.role = pid, application_name, user, role
+
+    def __str__(self) -> str:
+        return (
+            f"An earlier run has left backend {self.pid} ({self.application_name}), and {self.role} may not end it: it is of "
+            f"role {self.user}. Migrate with one role always, or let this one end it:\n"
+            f'    GRANT pg_signal_backend TO "{self.role}";'
+        )
+
+
+class StallBudgetExceeded(PolicyError):
+    """Others waited for a statement's lock as long as the stall budget lets them; it was cancelled and rolled back."""
+
+    def __init__(
+        self, place: Place | None, version: str, waited_ms: int, waiters: int, budget_ms: int, held_ms: int, recipe: str
+    ) -> None:
+        super().__init__(place, version, waited_ms, waiters, budget_ms, held_ms, recipe)
+        self.place, self.version, self.waited_ms, self.waiters = place, version, waited_ms, waiters
+        self.budget_ms, self.held_ms, self.recipe = budget_ms, held_ms, recipe
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else f"version {self.version}: "
+        shown = f"\n{self.place.excerpt()}" if self.place else ""
+        others = "one session" if self.waiters == 1 else f"{self.waiters} sessions"
+        why = (
+            f"{others} waited {self.waited_ms} ms for this statement, which ran for {self.held_ms} ms"
+            if self.waiters
+            else f"this statement held a lock that others may need for {self.held_ms} ms"
+        )
+        return f"{where}{why}; the stall budget is {self.budget_ms} ms. It was cancelled and rolled back.{shown}\n{self.recipe}"
 
 
 class InvalidIndexLeft(PgrolloutError):
@@ -780,6 +821,22 @@ class LockNotAcquired(WaitingCanCure):
         )
 
 
+class TableInUse(WaitingCanCure):
+    """The tables of a migration were in somebody else's use as long as was to be tried."""
+
+    def __init__(self, file: str, waited_ms: int, tries: int, holders: str) -> None:
+        super().__init__(file, waited_ms, tries, holders)
+        self.file, self.waited_ms, self.tries, self.holders = file, waited_ms, tries, holders
+
+    def __str__(self) -> str:
+        tries = "1 try" if self.tries == 1 else f"{self.tries} tries"
+        return (
+            f"{self.file}: its tables were in use for {self.waited_ms / 1000:.1f} s ({tries}): {self.holders}. Nothing of it was "
+            "kept, and nobody waited for it. Wait for that session to end, or end it, then run this again; "
+            "table_lock_deadline_ms tries longer."
+        )
+
+
 class TableNotReadable(WaitingCanCure):
     """Every table is read, for a dump or its definition, and somebody has one locked all the time that this may wait."""
 
@@ -851,6 +908,20 @@ class ServerUnavailable(WaitingCanCure):
         )
 
 
+class ServerIsStandby(WaitingCanCure):
+    """The server follows another one: nothing can be written there."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target)
+        self.target = target
+
+    def __str__(self) -> str:
+        return (
+            f"{self.target}: the server is a standby, nothing can be written there. After a failover wait until the name leads "
+            "to the new primary, or name all hosts: postgresql://user@a,b/database finds it."
+        )
+
+
 class ConnectionBroken(WaitingCanCure):
     """The connection to the server was lost in the middle of a run."""
 
@@ -868,9 +939,12 @@ class ConnectionBroken(WaitingCanCure):
 class Interrupted(WaitingCanCure):
     """Somebody asked the run to stop, and it did at a safe point."""
 
-    def __init__(self, applied: int, left: int) -> None:
-        super().__init__(applied, left)
-        self.applied, self.left = applied, left
+    def __init__(self, applied: int, left: int, note: str = "") -> None:
+        super().__init__(applied, left, note)
+        self.applied, self.left, self.note = applied, left, note
 
     def __str__(self) -> str:
-        return f"Interrupted: {self.applied} migrations applied, {self.left} left. The next run continues with them."
+        note = f" {self.note}" if self.note else ""
+        return (
+            f"Interrupted: {self.applied} migrations applied, {self.left} left.{note} The next run continues with them."
+        )

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+MOST_HELD = 2
+"""The first asks for an end at a safe point, the second for one at once."""
 _held: list[int] | None = None
 """What came while a block holds interrupts back; None where none does."""
 
 
 def interrupt(number: int, _frame: FrameType | None = None) -> None:
-    """Raise KeyboardInterrupt, or have the block that holds interrupts back know; a second one is not held back."""
-    if _held is None or _held:
+    """Raise KeyboardInterrupt, or have the block that holds interrupts back know; a third one is not held back."""
+    if _held is None or len(_held) >= MOST_HELD:
         raise KeyboardInterrupt
     _held.append(number)
 
@@ -30,17 +32,17 @@ def until_interrupted() -> None:
 
 
 @contextmanager
-def held_back() -> Iterator[Callable[[], bool]]:
+def held_back() -> Iterator[Callable[[], int]]:
     """
     Hold an interrupt back while the block lasts: it would come between what was done and the record of it.
 
-    Gives a function that tells whether one came, so that the block ends at its next safe point. It is delivered after the
-    block, unless that ends with an error of its own. A second one is not held back: somebody is in a hurry. A handler that
-    calls ``interrupt`` itself, and says so by an attribute ``holds_back``, stays: Prefect looks who has its signal.
+    Gives a function that tells how many came, so that the block ends at its next safe point, or, with two, as soon as it
+    can. The first is delivered after the block, unless that ends with an error of its own. A third is not held back. A
+    handler that calls ``interrupt`` itself, and says so by an attribute ``holds_back``, stays: Prefect looks who has its signal.
     """
     global _held
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: 0
         return
     came = _held = []
     # What is ignored, as SIGINT in the background of a script, stays so.
@@ -54,7 +56,7 @@ def held_back() -> Iterator[Callable[[], bool]]:
         signal.signal(number, interrupt)
     is_error = False
     try:
-        yield lambda: bool(came)
+        yield lambda: len(came)
     except Exception:
         is_error = True
         raise

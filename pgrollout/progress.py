@@ -60,9 +60,10 @@ class Reporter:
         self._note = ""
         self._total = total
 
-    def say(self, doing: str, done: int = 0) -> None:
+    def say(self, doing: str, done: int = 0, total: int | None = None) -> None:
         """Say what is being done now, and how many of all are done; the time counts from here."""
         self._now, self._note = (doing, time.monotonic(), done), ""
+        self._total = self._total if total is None else total
 
     def note(self, text: str) -> None:
         """Say how far that is, in other words than a count: ``312 MB written``."""

@@ -54,7 +54,7 @@ def build(folder: Path, package: str = ".") -> Path:
     program = folder / "program"
     # No other Go version is fetched for it: a test that needs a download says so instead.
     environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false -mod=readonly"}
-    argv = [go, "build", "-o", program, package]
+    argv = [go, "build", "-o", str(program), package]
     # One after the other: the second of two test processes has in Go's cache what the first compiled.
     with (SOURCE / "go.mod").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

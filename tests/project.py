@@ -29,6 +29,13 @@ from tests.servers import Database, Server
 
 OBSERVE_SECONDS = 120.0
 """A limit for what never comes; what comes late on a busy machine is no failure."""
+GATE = 4711
+AT_THE_GATE = (
+    f"DO $$ BEGIN WHILE NOT pg_try_advisory_xact_lock_shared({GATE}) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$"
+)
+"""A statement that tests let go by giving a lock free; it works, and does not wait for a lock."""
+LEASE_TIMEOUT_MS = 2000
+"""So that a test need not wait half a minute for a killed run to count as dead."""
 ROWS = (
     "SELECT version, description, type, applied, total, error, error_stmt, hash, partial_hashes "
     'FROM atlas_schema_revisions.atlas_schema_revisions ORDER BY version COLLATE "C"'
@@ -61,7 +68,7 @@ class Project:
 
     def settings(self, **values: Any) -> Settings:
         """Return the settings of this project's database."""
-        return self.database.settings(self.root, **values)
+        return self.database.settings(self.root, **({"lease_timeout_ms": LEASE_TIMEOUT_MS} | values))
 
     def apply(self, settings: Settings | None = None, **values: Any) -> apply.ApplyReport:
         """Run stage apply in this process."""
@@ -72,7 +79,9 @@ class Project:
         return subprocess.Popen(
             [sys.executable, "-c", "from pgrollout.cli import main; main()", *arguments],
             cwd=self.root,
-            env=os.environ | {"PGROLLOUT_URL": self.database.url} | environment,
+            env=os.environ
+            | {"PGROLLOUT_URL": self.database.url, "PGROLLOUT_LEASE_TIMEOUT_MS": str(LEASE_TIMEOUT_MS)}
+            | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -146,15 +155,15 @@ def backend_in(database: Database, statement: str, *, alone: bool = False) -> in
         return int(found[0])
 
 
-def waiting_for_the_lock(database: Database, but: int = 0) -> int:
-    """Wait until a run asks for Atlas's lock, and return the pid of its backend."""
+def waiting_for_its_turn(database: Database, but: int = 0) -> int:
+    """Wait until a run waits for another one, and return the pid of its supervising backend, another than ``but``."""
     found = eventually(
         lambda: database.execute(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s "
-            "AND application_name LIKE 'pgrollout/%%' AND query LIKE '%%pg_try_advisory%%'",
+            "SELECT a.pid FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid <> %s "
+            "AND a.application_name LIKE 'pgrollout/%%/watch' AND a.query ~ 'isfinite.heartbeat|pg_locks l JOIN'",
             but,
         ),
-        "a run that asks for the lock",
+        "a run that waits for its turn",
     )
     return int(found[0][0])
 

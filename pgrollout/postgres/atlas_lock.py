@@ -12,6 +12,8 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -87,16 +89,31 @@ def held(connection: Connection, *, wait_ms: int) -> Iterator[None]:
                 connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s::bigint)", [LOCK_KEY])
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A session that holds the lock."""
+
+    pid: int
+    application_name: str
+    address: str | None
+    since: datetime | None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.application_name or 'a session without application_name'} (pid {self.pid}, from "
+            f"{self.address or 'a local socket'}"
+            + (f", since {self.since:%Y-%m-%d %H:%M:%S %Z})" if self.since else ")")
+        )
+
+
+def holders(connection: Connection) -> tuple[Holder, ...]:
+    """Return who holds the lock; nobody or one, but for what happens between two looks."""
+    return tuple(Holder(*row) for row in connection.execute(_HOLDER, [LOCK_KEY], binary=True).fetchall())
+
+
 def holder(connection: Connection) -> str:
     """Return who holds the lock, for people: run, pid, host and since when."""
-    rows = connection.execute(_HOLDER, [LOCK_KEY], binary=True).fetchall()
-    if not rows:
-        return "it was freed just now"
-    return "; ".join(
-        f"{application or 'a session without application_name'} (pid {pid}, from {address or 'a local socket'}"
-        + (f", since {since:%Y-%m-%d %H:%M:%S %Z})" if since else ")")
-        for pid, application, address, since in rows
-    )
+    return "; ".join(map(str, holders(connection))) or "it was freed just now"
 
 
 def _try(connection: Connection) -> bool:

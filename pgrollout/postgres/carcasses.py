@@ -150,7 +150,7 @@ def _try(connection: Connection, statement: str, timeout_ms: int, wants_end: Cal
     """Run a statement; tell whether it ended well, or took longer than it may."""
     with sqlstate.explained("cleaning up"), _timeout(connection, timeout_ms):
         try:
-            answer = send(connection, statement, wants_end=wants_end)
+            answer = send(connection, statement, wants_cancel=wants_end)
         except ConnectionLost as error:
             raise ConnectionBroken("cleaning up", str(error)) from error
     if wants_end():

@@ -14,7 +14,7 @@ from pgrollout import splitter
 from pgrollout.content import Content
 from pgrollout.errors import StatementFailed
 from pgrollout.place import place_at
-from pgrollout.postgres import online_build, sqlstate
+from pgrollout.postgres import sqlstate
 from pgrollout.postgres.execute import Failure
 from pgrollout.quoting import name
 from pgrollout.secrets import mask_message, mask_statement
@@ -69,13 +69,16 @@ def statement_failed(content: Content, failure: Failure, before: str, piece: Chu
     """
     theirs = splitter.split(piece.text).statements
     failed = failure.finished - (len(splitter.split(before).statements) if before else 0)
-    offset: int | None = None
     if failure.position is not None and len(before) <= failure.position < len(before) + len(piece.text):
-        offset = failure.position - len(before)
-    elif failure.position is None and 0 <= failed < len(theirs):
-        offset = theirs[failed].start
-    if offset is None:
-        return None
+        return failed_at(content, failure, piece, failure.position - len(before))
+    if failure.position is None and 0 <= failed < len(theirs):
+        return failed_at(content, failure, piece, theirs[failed].start)
+    return None
+
+
+def failed_at(content: Content, failure: Failure, piece: Chunk, offset: int) -> StatementFailed:
+    """Return the error of the statement that stands at an offset of a piece of the file."""
+    theirs = splitter.split(piece.text).statements
     statement = next((s for s in theirs if s.start <= offset < s.end), theirs[-1] if theirs else None)
     place = place_at(content.migration.name, content.text, piece.offset + offset)
     return StatementFailed(
@@ -100,6 +103,4 @@ def _advice(content: Content, failure: Failure, statement: Statement | None) -> 
         return next((problem.message for problem in content.problems if "txmode" in problem.message), advice)
     if failure.sqlstate == "42704" and (role := MISSING_ROLE.search(failure.message)):
         advice = f"Roles belong to the server: create it there first (CREATE ROLE {name(role[1])} NOLOGIN), then run it again."
-    if statement and online_build.is_build(statement.text) and not content.transactional and failure.position is None:
-        advice += " The build may have left an invalid index of that name: drop it with DROP INDEX CONCURRENTLY first."
     return advice

@@ -8,9 +8,11 @@ Source: PostgreSQL manual, "Connection URIs", "Environment Variables".
 """
 
 import logging
+import os
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import quote, unquote
 
@@ -132,9 +134,28 @@ def connect(database: Database, *, application_name: str, start: bool = True) ->
         LoginFailed: The server, or libpq, refuses for a reason that waiting does not cure.
         ServerUnavailable: No host answered.
     """
-    with ExitStack() as stack:
-        text = stack.enter_context(conninfo(database, start=start))
-        connection = stack.enter_context(_open(database, text, application_name))
+    with connecting(database, start=start) as open_connection, open_connection(application_name) as connection:
+        yield connection
+
+
+Connecting: TypeAlias = Callable[[str], AbstractContextManager[Connection]]
+"""Opens one more connection to the same database, by its ``application_name``, for a block."""
+
+
+@contextmanager
+def connecting(database: Database, *, start: bool = True) -> Iterator[Connecting]:
+    """
+    Give what opens connections while the block lasts, all by one reading of the settings: a file with the URL may change.
+
+    Arguments and errors as for ``connect``.
+    """
+    with conninfo(database, start=start) as text:
+        yield partial(_connection, database, text)
+
+
+@contextmanager
+def _connection(database: Database, text: str, application_name: str) -> Iterator[Connection]:
+    with _open(database, text, application_name) as connection:
         if database.role:
             try:
                 connection.execute("SET ROLE " + name(database.role))
@@ -147,6 +168,7 @@ def _open(database: Database, text: str, application_name: str) -> Connection:
     try:
         return psycopg.connect(
             text,
+            **_primary(text),
             autocommit=True,
             prepare_threshold=None,
             client_encoding="UTF8",  # the files are; a database of another encoding converts
@@ -157,6 +179,14 @@ def _open(database: Database, text: str, application_name: str) -> Connection:
         problem = _first_line(error)
         kind = LoginFailed if _PERMANENT.search(str(error)) else ServerUnavailable
         raise kind(_shown(database), problem) from error
+
+
+def _primary(text: str) -> dict[str, Any]:
+    """Among several hosts ask for the primary, unless the settings say otherwise: after a failover it is another."""
+    given = conninfo_to_dict(text)
+    hosts = given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST", "")
+    is_said = given.get("target_session_attrs") or os.environ.get("PGTARGETSESSIONATTRS")
+    return {"target_session_attrs": "primary"} if "," in str(hosts) and not is_said else {}
 
 
 def _shown(database: Database) -> str:

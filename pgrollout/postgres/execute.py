@@ -55,21 +55,33 @@ class ConnectionLost(Exception):
         """What the server gave as its last word; empty if it said nothing."""
 
 
+class StatementLeft(Exception):
+    """The server goes on with a statement, and nobody waits for its answer any more."""
+
+
 class CopyFromClient(Exception):
     """A COPY from the client stands in the text; nobody is there to feed it."""
 
 
-def send(connection: Connection, text: str, *, wants_end: Callable[[], bool] = lambda: False) -> str | Failure:
+def send(
+    connection: Connection,
+    text: str,
+    *,
+    wants_cancel: Callable[[], bool] = lambda: False,
+    wants_leave: Callable[[], bool] = lambda: False,
+) -> str | Failure:
     """
     Send the text as one simple query, and return the last command's tag, or the failure.
 
     Args:
         connection: An open connection in autocommit mode.
         text: One or several commands.
-        wants_end: Asked again and again; once it says yes, the server is asked to cancel, and its answer awaited.
+        wants_cancel: Asked again and again; once it says yes, the server is asked to cancel, and its answer awaited.
+        wants_leave: The same; once it says yes, the connection is closed, and the server left to go on.
 
     Raises:
         ConnectionLost: The server went away before it answered.
+        StatementLeft: It was left to itself.
         CopyFromClient: A command wants to copy from the client; the connection is closed.
     """
     pgconn = connection.pgconn
@@ -77,7 +89,7 @@ def send(connection: Connection, text: str, *, wants_end: Callable[[], bool] = l
         _set_what_is_needed(connection)
         pgconn.send_query(text.encode("utf-8"))
         pgconn.set_single_row_mode()
-        answering = _cancelling(_answer(pgconn), connection, wants_end)
+        answering = _waking(_answer(pgconn), connection, wants_cancel, wants_leave)
         finished, last = waiting.wait(answering, pgconn.socket, interval=WAKE_SECONDS)
     except psycopg.OperationalError as error:
         raise ConnectionLost(str(error).strip()) from error
@@ -138,17 +150,22 @@ def _answer(pgconn: PGconn) -> _Waiting:
                 last = result
 
 
-def _cancelling(answering: _Waiting, connection: Connection, wants_end: Callable[[], bool]) -> _Waiting:
-    """Go on waiting after the cancel, so that it is known what took effect."""
+def _waking(
+    answering: _Waiting, connection: Connection, wants_cancel: Callable[[], bool], wants_leave: Callable[[], bool]
+) -> _Waiting:
+    """Look now and then what is wanted; go on waiting after a cancel, so that it is known what took effect."""
     is_cancelled = False
     try:
         wait = next(answering)
         while True:
             ready = yield wait
-            if not ready and not is_cancelled and wants_end():
+            if not ready and not is_cancelled and wants_cancel():
                 is_cancelled = True
                 with suppress(psycopg.Error):
                     connection.cancel_safe(timeout=CANCEL_SECONDS)
+            elif not ready and wants_leave():
+                connection.close()
+                raise StatementLeft
             wait = answering.send(ready)
     except StopIteration as ended:
         answer: _Answer = ended.value

@@ -6,13 +6,16 @@ the fence in the same transaction, so a run that lost its lease can write nothin
 files of ``ledger_sql/``, applied under the run lock. What has been applied is never asked here: that is Atlas's table.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from pgrollout import __version__
+from pgrollout.postgres import lease
 from pgrollout.postgres.atlas_lock import LOCK_KEY
 from pgrollout.postgres.connection import Connection
 from pgrollout.quoting import literal, name
@@ -39,6 +42,8 @@ class OpenIntent:
     """Digest of its text."""
     since: datetime
     """When it was started."""
+    before: Mapping[str, Any] | None = None
+    """What the catalog showed before; None if it was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Ledger:
     """The newest token; 0 where nobody has written yet."""
     open_intents: tuple[OpenIntent, ...] = ()
     """Of the same history, oldest first."""
+    silent_ms: float | None = None
+    """For how long the run that has the lease gave no sign of life; None if it gave the lease back."""
 
     @property
     def exists(self) -> bool:
@@ -91,14 +98,16 @@ def read(connection: Connection, schema: str, history: str) -> Ledger:
         return Ledger(schema, 0, 0)
     rows = connection.execute(
         f"SELECT (SELECT max(number) FROM {name(schema, 'upgrade')}), "
-        f"(SELECT max(token) FROM {name(schema, 'lease')}), "
-        "s.id, s.run, s.version, s.position, s.statement, s.hash, s.intent_at "
-        f"FROM (VALUES (1)) one LEFT JOIN {name(schema, 'step')} s ON s.ended_at IS NULL AND s.history = %s ORDER BY s.id",
+        f"l.token, {lease.AGE_MS}, "
+        # Not s.before: a ledger that an older version made has no such column.
+        "s.id, s.run, s.version, s.position, s.statement, s.hash, s.intent_at, pg_catalog.to_jsonb(s) -> 'before' "
+        f"FROM (VALUES (1)) one LEFT JOIN {name(schema, 'lease')} l ON true "
+        f"LEFT JOIN {name(schema, 'step')} s ON s.ended_at IS NULL AND s.history = %s ORDER BY s.id",
         [history],
         binary=True,  # as text, times are in the DateStyle of the database
     ).fetchall()
-    intents = tuple(OpenIntent(*row[2:]) for row in rows if row[2] is not None)
-    return Ledger(schema, rows[0][0] or 0, rows[0][1] or 0, intents)
+    intents = tuple(OpenIntent(*row[3:]) for row in rows if row[3] is not None)
+    return Ledger(schema, rows[0][0] or 0, rows[0][1] or 0, intents, rows[0][2])
 
 
 def upgrades(ledger: Ledger) -> Iterator[str]:
@@ -110,18 +119,23 @@ def upgrades(ledger: Ledger) -> Iterator[str]:
 
 
 def start_run_sql(ledger: Ledger, run: Run) -> str:
-    """Return the SQL that takes the lease with the run's token and records the run."""
-    lease, holder = name(ledger.schema, "lease"), literal(f"{run.started_by} {run.id}")
+    """Return the SQL that takes the lease with the run's token, unconditionally, and records the run."""
+    table, holder = name(ledger.schema, "lease"), literal(run.started_by)
     if ledger.token:
         take = (
-            f"UPDATE {lease} SET token = {run.token}, run = {literal(run.id)}, holder = {holder}, "
+            f"UPDATE {table} SET token = {run.token}, run = {literal(run.id)}, holder = {holder}, "
             "heartbeat = pg_catalog.clock_timestamp();\n"
         )
     else:
         take = (
-            f"INSERT INTO {lease} (token, run, holder, heartbeat) "
+            f"INSERT INTO {table} (token, run, holder, heartbeat) "
             f"VALUES ({run.token}, {literal(run.id)}, {holder}, pg_catalog.clock_timestamp());\n"
         )
+    return take + record_run_sql(ledger.schema, run)
+
+
+def record_run_sql(schema: str, run: Run) -> str:
+    """Return the SQL that records a run which has the lease."""
     values = ", ".join(
         literal(value)
         for value in (
@@ -129,18 +143,12 @@ def start_run_sql(ledger: Ledger, run: Run) -> str:
             run.source, run.reason,
         )
     )  # fmt: skip
-    # Whoever has the lock is the only one: what has no end yet was killed.
-    lost = (
-        f"UPDATE {name(ledger.schema, 'run')} SET ended_at = pg_catalog.clock_timestamp(), outcome = 'lost' "
-        "WHERE ended_at IS NULL;\n"
-    )
     return (
-        take
-        + lost
-        + (
-            f"INSERT INTO {name(ledger.schema, 'run')} (id, history, token, release, plan, tool_version, "
-            f"server_version, started_by, source, reason, started_at) VALUES ({values}, pg_catalog.now());\n"
-        )
+        # Whoever has the lock is the only one: what has no end yet was killed.
+        f"UPDATE {name(schema, 'run')} SET ended_at = pg_catalog.clock_timestamp(), outcome = 'lost' "
+        "WHERE ended_at IS NULL;\n"
+        f"INSERT INTO {name(schema, 'run')} (id, history, token, release, plan, tool_version, "
+        f"server_version, started_by, source, reason, started_at) VALUES ({values}, pg_catalog.now());\n"
     )
 
 
@@ -148,7 +156,7 @@ def end_run_sql(schema: str, run: Run, outcome: str, error: str | None = None) -
     """Return the SQL that records how the run ended."""
     return (
         f"UPDATE {name(schema, 'run')} SET ended_at = pg_catalog.clock_timestamp(), "
-        f"outcome = {literal(outcome)}, error = {literal(error)} WHERE id {_IS} {literal(run.id)}"
+        f"outcome = {literal(outcome)}, error = {literal(error)} WHERE ended_at IS NULL AND id {_IS} {literal(run.id)}"
     )
 
 
@@ -168,6 +176,7 @@ def step_sql(
     hash: str,
     backend: tuple[int, str],
     is_intent: bool = False,
+    before: Mapping[str, Any] | None = None,
     reason: str | None = None,
 ) -> str:
     """
@@ -183,16 +192,17 @@ def step_sql(
         hash: Digest of its text.
         backend: Pid and start of the executing backend.
         is_intent: Whether its end is still to come.
+        before: What the catalog shows before it.
         reason: Why, where a person decided.
     """
     ended, outcome = ("NULL", "NULL") if is_intent else ("pg_catalog.clock_timestamp()", "'done'")
     pid, start = backend
     return (
         f"INSERT INTO {name(schema, 'step')} (run, history, version, position, kind, statement, hash, "
-        "intent_at, ended_at, outcome, reason, backend_pid, backend_start) VALUES ("
+        "intent_at, ended_at, outcome, reason, backend_pid, backend_start, before) VALUES ("
         f"{literal(run.id)}, {literal(run.history)}, {literal(version)}, {position}, {literal(kind)}, "
         f"{literal(statement)}, {literal(hash)}, pg_catalog.now(), {ended}, {outcome}, {literal(reason)}, "
-        f"{pid}, {literal(start)})"
+        f"{pid}, {literal(start)}, {literal(None if before is None else json.dumps(before))})"
     )
 
 

@@ -15,18 +15,28 @@ FENCED = "PR001"
 """Our own: the lease was taken over."""
 UNLOCKED = "PR002"
 """Our own: the session no longer holds Atlas's lock."""
+BLOCKED = "PR003"
+"""Our own: somebody is in the way of the locks that a statement needs."""
+GROWN = "PR004"
+"""Our own: a table is not as small as it was when it was looked at."""
+BUSY = frozenset({BLOCKED, "55P03", "40P01", "40001"})
+"""What a transaction answers that was in somebody's way: nothing of it is kept, it may be tried again."""
+PENDING_TRIGGERS = "55006"
+"""A table is in use by the very session, such as by a deferred trigger that has still to run."""
+NEW_ENUM_VALUE = "55P04"
+"""An enum value is used in the transaction that adds it."""
 CANCELLED = "57014"
 """A statement that somebody, or a timeout, cancelled."""
 COMMITS_ITSELF = "2D000"
 """What a procedure or DO block answers that wants to end the transaction."""
 NOT_IN_A_TRANSACTION = frozenset({"25001", COMMITS_ITSELF})
 """What a statement answers that cannot run in a transaction, or ends it; nothing has happened then."""
-ENDED_BY_TIMEOUT = frozenset({"25P03", "25P04"})
-"""Last words of a backend that was idle in its transaction, or in one, for too long: it would be again."""
+TRANSACTION_TIMEOUT = "25P04"
+"""Last word of a backend that was in its transaction for too long."""
 
 LOST = ("08", "57P01", "57P02", "57P03", "57P04", "57P05")
 """SQLSTATEs, and a class, after which there is no connection any more."""
-_WAIT = (*LOST, "53300", "40001", "40P01", "55P03", FENCED)
+_WAIT = (*LOST, "53300", "25P03", *BUSY, FENCED)
 """SQLSTATEs, and whole classes, that waiting can cure."""
 
 _ADVICE = {
@@ -34,8 +44,11 @@ _ADVICE = {
         "This statement cannot run in a transaction. Put it into a file of its own that starts with "
         "`-- atlas:txmode none` and an empty line."
     ),
-    "25P03": "idle_in_transaction_session_timeout ended the transaction: raise it for the role that migrates.",
-    "25P04": "transaction_timeout ended the transaction: raise it for the role that migrates, or split the migration.",
+    "25P03": "This process did not go on in time, so the server ended its transaction. Run it again.",
+    "25P04": (
+        "transaction_timeout ended the transaction: raise it for the role that migrates, or run_deadline_ms; "
+        "or split the migration."
+    ),
     "25006": "The server, or the transaction, is read-only: is this a standby? Name the primary.",
     "2D000": (
         "A procedure that commits cannot run in a transaction. Put the CALL into a file of its own that starts with "

@@ -33,6 +33,10 @@ class Session:
     """The role that owns what is made, if it is not the one that logged in."""
     server_version: int
     """As ``server_version_num``: 180006."""
+    server_start: str
+    """When the server started: tells whether two connections are to the same one."""
+    is_standby: bool
+    """Whether it only follows another server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,9 @@ class State:
 _SESSION = """
 SELECT pg_catalog.pg_backend_pid(),
     pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00'),
-    nullif(current_user, session_user)::text
+    nullif(current_user, session_user)::text,
+    pg_catalog.to_char(pg_catalog.pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00'),
+    pg_catalog.pg_is_in_recovery()
 FROM (VALUES (1)) one
 LEFT JOIN pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a ON true
 """
@@ -74,7 +80,7 @@ def read_session(connection: Connection, database: Database) -> Session:
         ServerTooOld: It is older than 14.
         PoolerInBetween: The backend is not the one that the start-up packet named, and the settings do not allow that.
     """
-    pid, start, role = _row(connection.execute(_SESSION).fetchone())
+    pid, start, role, server_start, is_standby = _row(connection.execute(_SESSION).fetchone())
     if start is None and role is not None:
         # The role may not see when a backend of the login's started.
         with connection.transaction():
@@ -85,7 +91,7 @@ def read_session(connection: Connection, database: Database) -> Session:
     version = connection.info.server_version
     if version < OLDEST:
         raise ServerTooOld(f"database {database.name}", shown_version(version), OLDEST // 10000)
-    return Session(pid, start or "epoch", role, connection.info.server_version)
+    return Session(pid, start or "epoch", role, version, server_start, is_standby)
 
 
 def read_state(connection: Connection, database: Database) -> State:

@@ -1,15 +1,16 @@
 """
 Stage apply: run the pending migrations, exactly once.
 
-One attempt: take the run lock, read what the database says about itself, decide, then act file by file. A connection is
-never opened again inside an attempt; after a loss the attempt ends, and the next one begins anew. What runs a single file
-is ``postgres.writer``.
+The order of what follows is what makes it safe. A run that finds something to do waits for its turn: no other run at work.
+It takes the lease, ends what dead runs have left running, and only then reads the past. On one executing connection, which
+holds Atlas's lock, it settles statements whose end nobody saw, decides, and acts file by file. That connection is never
+opened again: after a loss the run ends, and the next one begins anew. Whose turn it is knows ``postgres.turn``; what runs
+a single file is ``postgres.writer``.
 """
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,26 +22,34 @@ from pgrollout.errors import (
     Interrupted,
     PgrolloutError,
     PlanChanged,
+    ServerIsStandby,
     TableNotReadable,
 )
 from pgrollout.history import ExecOrder, Pending
 from pgrollout.interrupts import held_back
 from pgrollout.plan import Plan
-from pgrollout.postgres import atlas_lock, ledger
-from pgrollout.postgres.connection import Connection, connect
-from pgrollout.postgres.ledger import OpenIntent, Run
+from pgrollout.postgres import atlas_lock, lease, ledger
+from pgrollout.postgres.connection import Connecting, Connection, connecting
+from pgrollout.postgres.execute import StatementLeft
+from pgrollout.postgres.ledger import Run
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import Session, State, check_clean, read_session, read_state
-from pgrollout.postgres.writer import Writer
-from pgrollout.progress import reporting
-from pgrollout.stages.deciding import Choice, decide, plan_of, repeatable_intents, resumed_by
+from pgrollout.postgres.supervisor import Supervisor, quietly
+from pgrollout.postgres.turn import FIRST, Turn
+from pgrollout.progress import Reporter, reporting
+from pgrollout.stages.deciding import Choice, decide, plan_of, resumed_by
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_contents, read_reviewed, started_by
 from pgrollout.stages.stage import Outcome, Report, Request
 
 if TYPE_CHECKING:
+    from pgrollout.postgres.executing import Executing
+    from pgrollout.postgres.records import File
+    from pgrollout.postgres.writer import Writer
     from pgrollout.stages.watching import Watching
 
 log = logging.getLogger(__name__)
+
+NOTHING = "nothing to do: no migration is pending"
 
 
 class TakenBackup(BaseModel):
@@ -110,155 +119,89 @@ def run(request: ApplyRequest) -> ApplyReport:
     reviewed = read_reviewed(request.database, request.release)
     with (
         explained("looking at the database"),
-        connect(request.database, application_name=f"pgrollout/{run_id}/0") as connection,
-        ExitStack() as stack,
+        connecting(request.database) as open_connection,
+        open_connection(f"pgrollout/{run_id}/watch") as watch,
     ):
-        session = read_session(connection, request.database)
-        if not request.dry_run:
-            stack.enter_context(atlas_lock.held(connection, wait_ms=request.database.wait_for_run_ms))
-        report = _Attempt(request, run_id, reviewed, connection, session).run()
+        session = read_session(watch, request.database)
+        report = _Run(request, run_id, reviewed, open_connection, watch, session, started).run()
     return report.model_copy(update={"duration_ms": round((time.monotonic() - started) * 1000)})
 
 
 @dataclass
-class _Attempt:
-    """One try, on one connection, under the run lock."""
+class _Run:
+    """One run, on its supervising connection: it finds out what there is to do, and waits for its turn."""
 
     request: ApplyRequest
     run_id: str
     reviewed: Reviewed
-    connection: Connection
+    open_connection: Connecting
+    watch: Connection
     session: Session
+    started: float
     applied: list[AppliedFile] = field(default_factory=list)
 
     def run(self) -> ApplyReport:
-        request = self.request
-        state = read_state(self.connection, request.database)
-        todo = decide(self.reviewed, state, request.choice)
-        if request.choice.needs_clean(state):
-            check_clean(self.connection, request.database, state.table)
-        contents = read_contents(todo.migrations)
-        repeated = repeatable_intents(state, contents)
-        if not todo.migrations and not todo.baseline:
-            return self._report(state, None, Outcome.NOTHING_TO_DO, "nothing to do: no migration is pending")
-        plan = plan_of(request.database, self.reviewed, state, todo, contents)
-        if request.plan is not None and request.plan != plan.digest:
-            raise PlanChanged(request.plan, plan.digest)
-        if request.dry_run:
-            names = tuple(migration.name for migration in todo.migrations)
-            summary = f"dry run: {_counted(len(names))} would be applied"
-            dry = self._report(state, plan, Outcome.DONE, summary)
-            return dry.model_copy(update={"would_apply": names, "after": state.current})
-        self._act(state, todo, contents, plan, repeated)
-        summary = f"{_counted(len(self.applied))} applied"
-        if todo.baseline:
-            summary = f"baseline {todo.baseline.version} recorded; {summary}"
-        return self._report(state, plan, Outcome.DONE, summary)
+        """Look what is pending, until there is nothing or the turn is ours; nothing is written before."""
+        turn = Turn(self.watch, self.request.database, self.run_id, started_by())
+        while True:
+            state = read_state(self.watch, self.request.database)
+            todo = self.decide(state)
+            if not self.is_something(state, todo):
+                return self.report(state, None, Outcome.NOTHING_TO_DO, NOTHING)
+            if self.request.dry_run:
+                return self._dry_run(state, todo)
+            if self.session.is_standby:
+                raise ServerIsStandby(f"database {self.request.database.name}")
+            token = turn.take(state.ledger)
+            if token is None:
+                continue
+            try:
+                report = self._attempt(turn, token)
+            finally:
+                turn.give_back(state.ledger.schema, token)
+            if report is not None:
+                return report
 
-    def _act(
-        self,
-        state: State,
-        todo: Pending,
-        contents: Mapping[str, Content],
-        plan: Plan,
-        repeated: Sequence[OpenIntent],
-    ) -> None:
-        request, schema = self.request, state.ledger.schema
-        run = Run(
-            id=self.run_id,
-            history=state.table.schema,
-            token=state.ledger.token + 1,
-            release=plan.release,
-            plan=plan.digest,
-            server_version=self.session.server_version,
-            started_by=started_by(),
-            source=request.source,
-            reason=request.reason,
-        )
-        records = [
-            ledger.end_intent_sql(schema, run, intent.version, intent.position, "run again", "pgrollout:repeatable")
-            for intent in repeated
-        ]
-        # Not for a run that finds nothing to do: it knows all kinds of objects.
-        from pgrollout.stages.watching import Watching
+    def _attempt(self, turn: Turn, token: int) -> ApplyReport | None:
+        """Do what is pending, on one executing connection; None if that is to be looked at anew."""
+        database = self.request.database
+        name = f"pgrollout/{self.run_id}/{token}"
+        with (
+            reporting("waiting for what an earlier run left") as reporter,
+            turn.alive(database.ledger_schema, token, reporter) as supervisor,
+            self.open_connection(name) as connection,
+        ):
+            session = read_session(connection, database)
+            turn.check_same_server(self.session, session)
+            supervisor.watch_over((session.backend_pid, session.backend_start))
+            with atlas_lock.held(connection, wait_ms=turn.left_ms):
+                state = read_state(connection, database)
+                if token == FIRST and state.ledger.exists:
+                    return None  # another first run was quicker
+                return _Attempt(self, supervisor, reporter, connection, session, token, turn.is_taken_over).run(state)
 
-        watching = Watching(self.connection, request.database, state, run)
-        before = [watching.before(contents)]
-        if request.backup is not None:
-            records.append(ledger.backup_sql(schema, run, **request.backup.model_dump()))
-        if todo.baseline is not None:
-            before += watching.baseline(todo.baseline.version)
-        try:
-            with held_back() as wants_end:
-                writer = Writer(self.connection, self.session, state.table, state.ledger, run, wants_end)
-                try:
-                    self._write(writer, state, todo, contents, before, records)
-                    writer.end("done", extra=self._after(writer, watching))
-                except PgrolloutError as error:
-                    self._end_badly(writer, watching, "failed", str(error))
-                    raise
-                except KeyboardInterrupt:
-                    self._end_badly(writer, watching, "interrupted", "")
-                    raise
-        except KeyboardInterrupt as interrupt:
-            raise Interrupted(len(self.applied), len(todo.migrations) - len(self.applied)) from interrupt
+    def decide(self, state: State) -> Pending:
+        """Return what is pending; errors as for ``stages.deciding``."""
+        todo = decide(self.reviewed, state, self.request.choice)
+        if self.request.choice.needs_clean(state):
+            check_clean(self.watch, self.request.database, state.table)
+        return todo
 
-    def _write(
-        self,
-        writer: Writer,
-        state: State,
-        todo: Pending,
-        contents: Mapping[str, Content],
-        before: Sequence[str],
-        records: Sequence[str],
-    ) -> None:
-        """Apply the files; ``before`` is written with what starts the run, ``records`` with the first row of the first file."""
-        if todo.baseline is not None:
-            writer.baseline(todo.baseline.version, todo.baseline.description, before)
-            log.info("baseline recorded version=%s", todo.baseline.version)
-        elif state.ledger.exists and state.table.exists:
-            writer.start(before)
-        else:
-            records = [*before, *records]
-        with reporting("starting", total=len(todo.migrations)) as reporter:
-            for number, migration in enumerate(todo.migrations):
-                reporter.say(f"applying {migration.name}", done=number)
-                self._apply(writer, contents[migration.name], todo, records)
-                records = ()
+    def is_something(self, state: State, todo: Pending) -> bool:
+        """Whether there is anything to do, be it only to record the end of a run that died after its last file."""
+        silent_ms = state.ledger.silent_ms
+        is_lost = silent_ms is not None and silent_ms >= self.request.database.lease_timeout_ms
+        return bool(todo.migrations or todo.baseline or state.ledger.open_intents or is_lost)
 
-    def _apply(self, writer: Writer, content: Content, todo: Pending, records: Sequence[str]) -> None:
-        migration, started = content.migration, time.monotonic()
-        resumes = resumed_by(todo, migration.version)
-        writer.apply(content, self.reviewed.hash_of(migration), resumes, records)
-        duration_ms = round((time.monotonic() - started) * 1000)
-        count = len(content.statements) - (resumes.applied if resumes else 0)
-        log.info("migration applied version=%s statements=%d duration_ms=%d", migration.version, count, duration_ms)
-        self.applied.append(
-            AppliedFile(name=migration.name, version=migration.version, statements=count, duration_ms=duration_ms)
-        )
+    def plan(self, state: State, todo: Pending, contents: Mapping[str, Content]) -> Plan:
+        """Return the plan; raise PlanChanged if it is not the one that was approved."""
+        plan = plan_of(self.request.database, self.reviewed, state, todo, contents)
+        if self.request.plan is not None and self.request.plan != plan.digest:
+            raise PlanChanged(self.request.plan, plan.digest)
+        return plan
 
-    def _after(self, writer: Writer, watching: "Watching") -> Sequence[str]:
-        """Return what is recorded of the schema when all is done; for want of it nothing fails any more."""
-        if not writer.has_started:
-            return ()
-        try:
-            writer.clean_session()
-            return (watching.after(),)
-        except (psycopg.Error, TableNotReadable) as error:
-            log.warning('schema not recorded moment=after reason="%s"', str(error).strip().partition("\n")[0])
-            return ()
-
-    def _end_badly(self, writer: Writer, watching: "Watching", outcome: str, error: str) -> None:
-        """Record the end as far as the connection still allows; the history is right in any case."""
-        try:
-            writer.abandon()
-            # Who interrupts does not want to wait for it.
-            after = self._after(writer, watching) if outcome == "failed" else ()
-            writer.end(outcome, error, after)
-        except (PgrolloutError, psycopg.Error) as second:
-            log.debug('end of the run not recorded outcome=%s reason="%s"', outcome, second)
-
-    def _report(self, state: State, plan: Plan | None, outcome: Outcome, summary: str) -> ApplyReport:
+    def report(self, state: State, plan: Plan | None, outcome: Outcome, summary: str) -> ApplyReport:
+        """Return what there is to say of the run."""
         after = [state.current or "", plan.baseline or "" if plan else "", *(file.version for file in self.applied)]
         return ApplyReport(
             outcome=outcome,
@@ -271,6 +214,165 @@ class _Attempt:
             baseline=plan.baseline if plan else None,
             applied=tuple(self.applied),
         )
+
+    def _dry_run(self, state: State, todo: Pending) -> ApplyReport:
+        plan = self.plan(state, todo, read_contents(todo.migrations))
+        names = tuple(migration.name for migration in todo.migrations)
+        report = self.report(state, plan, Outcome.DONE, f"dry run: {_counted(len(names))} would be applied")
+        return report.model_copy(update={"would_apply": names, "after": state.current})
+
+
+@dataclass
+class _Attempt:
+    """One try, on one executing connection, with the lease and under Atlas's lock."""
+
+    owner: _Run
+    supervisor: Supervisor
+    reporter: Reporter
+    connection: Connection
+    session: Session
+    token: int
+    is_taken_over: bool
+    """Whether the run before died: its end is recorded even if nothing else is to be done."""
+
+    def run(self, state: State) -> ApplyReport:
+        """Decide, by what the database says now, and act; a person's interrupt ends it at a safe point."""
+        owner, request = self.owner, self.owner.request
+        todo = owner.decide(state)
+        if not (self.is_taken_over or owner.is_something(state, todo)):
+            return owner.report(state, None, Outcome.NOTHING_TO_DO, NOTHING)
+        contents = read_contents(todo.migrations)
+        plan = owner.plan(state, todo, contents)
+        run = Run(
+            id=owner.run_id,
+            history=state.table.schema,
+            token=self.token if self.token != FIRST else 1,
+            release=plan.release,
+            plan=plan.digest,
+            server_version=self.session.server_version,
+            started_by=started_by(),
+            source=request.source,
+            reason=request.reason,
+        )
+        try:
+            with held_back() as wants_end:
+                self._act(state, todo, contents, run, wants_end)
+        except KeyboardInterrupt as interrupt:
+            raise Interrupted(len(owner.applied), len(todo.migrations) - len(owner.applied)) from interrupt
+        except StatementLeft as left:
+            note = "The server goes on building an index, and the next run waits for that."
+            raise Interrupted(len(owner.applied), len(todo.migrations) - len(owner.applied), note) from left
+        if not owner.applied and not todo.baseline:
+            return owner.report(state, None, Outcome.NOTHING_TO_DO, NOTHING)
+        summary = f"{_counted(len(owner.applied))} applied"
+        if todo.baseline:
+            summary = f"baseline {todo.baseline.version} recorded; {summary}"
+        return owner.report(state, plan, Outcome.DONE, summary)
+
+    def _act(
+        self, state: State, todo: Pending, contents: Mapping[str, Content], run: Run, wants_end: Callable[[], int]
+    ) -> None:
+        """Settle what an earlier run left, then apply the files; record how it ended in any case."""
+        # Not for a run that finds nothing to do: they know how to parse, and all kinds of objects.
+        from pgrollout.postgres.executing import Executing
+        from pgrollout.postgres.records import Records
+        from pgrollout.postgres.writer import Writer
+        from pgrollout.stages.watching import Watching
+
+        request, database = self.owner.request, self.owner.request.database
+        records = Records(state.table, state.ledger.schema, run, self.session)
+        deadline = self.owner.started + database.run_deadline_ms / 1000 if database.run_deadline_ms else None
+        executing = Executing(
+            self.connection, records, state.ledger, self.supervisor, wants_end,
+            has_lease=self.token != FIRST, deadline=deadline,
+        )  # fmt: skip
+        writer = Writer(executing, database)
+        watching = Watching(self.connection, database, state, run)
+        try:
+            executing.prepare()
+            if state.ledger.open_intents:
+                todo, contents = self._settle(state, todo, contents, executing, writer)
+            rows = [watching.before(contents)]
+            backup = [ledger.backup_sql(records.schema, run, **request.backup.model_dump())] if request.backup else []
+            if todo.baseline is not None:
+                rows += watching.baseline(todo.baseline.version)
+                writer.baseline(todo.baseline.version, todo.baseline.description, rows)
+                log.info("baseline recorded version=%s", todo.baseline.version)
+                rows = []
+            elif state.ledger.exists and state.table.exists:
+                writer.start(rows)
+                rows = []
+            rows += backup
+            for number, migration in enumerate(todo.migrations):
+                self.reporter.say(f"applying {migration.name}", done=number, total=len(todo.migrations))
+                self._apply(writer, self._file(contents[migration.name], todo), rows)
+                rows = []
+            writer.end("done", records=self._after(executing, watching))
+        except (PgrolloutError, psycopg.Error) as error:
+            self._end_badly(executing, writer, watching, "failed", str(error))
+            raise
+        except (KeyboardInterrupt, StatementLeft):
+            self._end_badly(executing, writer, watching, "interrupted", "")
+            raise
+
+    def _settle(
+        self,
+        state: State,
+        todo: Pending,
+        contents: Mapping[str, Content],
+        executing: "Executing",
+        writer: "Writer",
+    ) -> tuple[Pending, Mapping[str, Content]]:
+        """Find out what became of statements whose end nobody saw; return what is pending then."""
+        from pgrollout.postgres.settling import settle
+
+        files = {migration.version: self._file(contents[migration.name], todo) for migration in todo.migrations}
+        settle(executing, writer.alone, state.ledger.open_intents, files)
+        todo = self.owner.decide(read_state(self.connection, self.owner.request.database))
+        return todo, read_contents(todo.migrations)
+
+    def _file(self, content: Content, todo: Pending) -> "File":
+        from pgrollout.postgres.records import File
+
+        migration = content.migration
+        return File(content, self.owner.reviewed.hash_of(migration), resumed_by(todo, migration.version))
+
+    def _apply(self, writer: "Writer", file: "File", rows: Sequence[str]) -> None:
+        started = time.monotonic()
+        writer.apply(file, rows)
+        duration_ms = round((time.monotonic() - started) * 1000)
+        count = len(file.content.statements) - (file.resumes.applied if file.resumes else 0)
+        log.info("migration applied version=%s statements=%d duration_ms=%d", file.version, count, duration_ms)
+        self.owner.applied.append(
+            AppliedFile(name=file.name, version=file.version, statements=count, duration_ms=duration_ms)
+        )
+
+    def _after(self, executing: "Executing", watching: "Watching") -> Sequence[str]:
+        """Return what is recorded of the schema when all is done; for want of it nothing fails any more."""
+        if not executing.has_started:
+            return ()
+        try:
+            executing.clean()
+            return (watching.after(),)
+        except (psycopg.Error, TableNotReadable) as error:
+            log.warning('schema not recorded moment=after reason="%s"', str(error).strip().partition("\n")[0])
+            return ()
+
+    def _end_badly(
+        self, executing: "Executing", writer: "Writer", watching: "Watching", outcome: str, error: str
+    ) -> None:
+        """Record the end as far as the connections still allow; the history is right in any case."""
+        try:
+            executing.roll_back()
+            # Who interrupts does not want to wait for it.
+            after = self._after(executing, watching) if outcome == "failed" else ()
+            writer.end(outcome, error, after)
+        except (PgrolloutError, psycopg.Error) as second:
+            log.debug('end of the run recorded by its supervisor outcome=%s reason="%s"', outcome, second)
+            if executing.has_started:
+                schema, run = executing.records.schema, executing.records.run
+                end = ledger.end_run_sql(schema, run, outcome, error)
+                quietly(self.owner.watch, end, lease.give_back_sql(schema, run.token))
 
 
 def _counted(count: int) -> str:

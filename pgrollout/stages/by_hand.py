@@ -7,21 +7,24 @@ Source: Atlas, ``cmd/atlas/internal/cmdapi/migrate.go``, ``migrateSetRun``.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pgrollout.atlas_splitter import partial_hashes
 from pgrollout.content import read_content
-from pgrollout.errors import HistoryChanged, NoOpenIntent
+from pgrollout.errors import HistoryChanged, LockNotAcquired, NoOpenIntent
 from pgrollout.history import Edit, RevisionType, find_version, set_version
 from pgrollout.interrupts import held_back
-from pgrollout.postgres import atlas_lock, ledger, revisions
+from pgrollout.postgres import atlas_lock, lease, ledger, revisions
 from pgrollout.postgres.connection import Connection, connect
+from pgrollout.postgres.executing import Executing
 from pgrollout.postgres.ledger import OpenIntent, Run
+from pgrollout.postgres.records import Records
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import Session, State, read_session, read_state
-from pgrollout.postgres.writer import Writer
+from pgrollout.postgres.supervisor import Supervisor
+from pgrollout.progress import Reporter
 from pgrollout.settings import Database
 from pgrollout.stages.baseline import keep_schema as kept
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed, started_by
@@ -35,13 +38,21 @@ class _Held:
     state: State
     session: Session
     run: Run
-    writer: Writer
+    executing: Executing
     connection: Connection
 
     @property
     def schema(self) -> str:
         """The ledger's schema."""
         return self.state.ledger.schema
+
+    def write(self, records: Sequence[str]) -> None:
+        """Write the records in one transaction, the run's start and end with them."""
+        end = ledger.end_run_sql(self.schema, self.run, "done")
+        with held_back():
+            self.executing.transaction(
+                "editing the history", [*records, end, lease.give_back_sql(self.schema, self.run.token)]
+            )
 
     def step(self, version: str, position: int, kind: str, what: str, reason: str) -> str:
         """Return the SQL that keeps what was said, and why."""
@@ -109,9 +120,7 @@ def set_current(
         records.append(held.step(edit.target or "", 0, "set", what, reason))
         if keep_schema and (current := edit.target or held.state.current):
             records += kept(held.connection, database, held.state, current, held.run.id)
-        records.append(ledger.end_run_sql(held.schema, held.run, "done"))
-        with held_back():
-            held.writer.start(records)
+        held.write(records)
         return edit
 
 
@@ -144,7 +153,6 @@ def resolve(
         records = [
             ledger.end_intent_sql(held.schema, held.run, version, position, outcome, reason),
             held.step(version, position, "resolve", outcome, reason),
-            ledger.end_run_sql(held.schema, held.run, "done"),
         ]
         if took_effect:
             migrations = held.reviewed.migrations
@@ -164,8 +172,7 @@ def resolve(
                 )
             )  # fmt: skip
         if not dry_run:
-            with held_back():
-                held.writer.start(records)
+            held.write(records)
         return intent
 
 
@@ -174,17 +181,25 @@ def _held(database: Database, reason: str, *, lock: bool) -> Iterator[_Held]:
     reviewed, run_id = read_reviewed(database), new_run_id()
     with (
         explained("editing the history"),
-        connect(database, application_name=f"pgrollout/{run_id}/0") as connection,
+        connect(database, application_name=f"pgrollout/{run_id}/by-hand") as connection,
         ExitStack() as stack,
     ):
         session = read_session(connection, database)
         if lock:
             stack.enter_context(atlas_lock.held(connection, wait_ms=0))
         state = read_state(connection, database)
+        if lock and state.ledger.exists:
+            held = lease.read(connection, state.ledger.schema)
+            if held is not None and held.is_alive(database.lease_timeout_ms):
+                raise LockNotAcquired(0, str(held))
         run = Run(
             id=run_id, history=state.table.schema, token=state.ledger.token + 1, release=reviewed.release.digest,
             plan="", server_version=session.server_version, started_by=started_by(), source="cli", reason=reason,
         )  # fmt: skip
-        yield _Held(
-            reviewed, state, session, run, Writer(connection, session, state.table, state.ledger, run), connection
+        records = Records(state.table, state.ledger.schema, run, session)
+        # Nothing here lasts long enough to be watched.
+        supervisor = Supervisor(
+            connection, records.schema, database.lease_timeout_ms, Reporter("editing the history", None)
         )
+        executing = Executing(connection, records, state.ledger, supervisor, lambda: 0, has_lease=False)
+        yield _Held(reviewed, state, session, run, executing, connection)

@@ -8,18 +8,15 @@ and apply decide with the same functions, so they cannot disagree. Nothing here 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pgrollout import directives
 from pgrollout.atlas_splitter import partial_hashes
 from pgrollout.audit import Audit, audit
 from pgrollout.content import Content
-from pgrollout.errors import AppliedFileEdited, AppliedFileGone, HistoryChanged, UnresolvedIntent
+from pgrollout.errors import AppliedFileEdited, AppliedFileGone, HistoryChanged
 from pgrollout.history import ExecOrder, Pending, Revision, pending
 from pgrollout.plan import Plan, make_plan
-from pgrollout.postgres.ledger import OpenIntent
 from pgrollout.postgres.state import State
 from pgrollout.settings import Database
 from pgrollout.stages.reviewed import Reviewed, read_contents
-from pgrollout.statement import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,28 +100,6 @@ def check_prefix(content: Content, resumes: Revision) -> None:
     for number, (recorded, now) in enumerate(zip(resumes.partial_hashes, computed, strict=False), 1):
         if recorded != now:
             raise HistoryChanged(name, number, recorded, now)
-
-
-def repeatable_intents(state: State, contents: Mapping[str, Content]) -> tuple[OpenIntent, ...]:
-    """
-    Return the open intents whose statement may simply run again, as ``-- pgrollout:repeatable`` on it says.
-
-    Raises:
-        UnresolvedIntent: Only a person can tell whether one of them took effect.
-    """
-    by_version = {content.migration.version: content for content in contents.values()}
-    for intent in state.ledger.open_intents:
-        content = by_version.get(intent.version)
-        statements = content.statements[intent.position - 1 : intent.position] if content else ()
-        if not any(_is_repeatable(statement) for statement in statements):
-            since = f"{intent.since:%Y-%m-%d %H:%M:%S %Z}"
-            raise UnresolvedIntent(intent.version, intent.position, intent.statement, since)
-    return state.ledger.open_intents
-
-
-def _is_repeatable(statement: Statement) -> bool:
-    written = (each for comment in statement.comments for each in directives.ours(0, comment))
-    return any(each.name == directives.REPEATABLE for each in written)
 
 
 def plan_of(

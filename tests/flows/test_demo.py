@@ -20,11 +20,10 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from pgrollout.directory import read_directory, write_sum_file
 from pgrollout.postgres import embedded, embedded_binaries
 from pgrollout.sum_file import sum_of
-from tests.project import eventually
+from tests.project import AT_THE_GATE, GATE, eventually
 from tests.servers import missing
 
 ROOT = Path(__file__).parent.parent.parent
-GATE = 4711
 
 
 @pytest.fixture
@@ -112,7 +111,7 @@ class Ui:
 def ui(checkout: Path, prefect_home: Path, tmp_path: Path) -> Iterator[Ui]:
     """The browser's server, with the example's last migration waiting at a gate; another user's worker was there first."""
     (checkout / "migrations" / "99990101000000_wait.sql").write_text(
-        f"-- Waits until the test lets it go.\nCREATE TABLE late (id int);\nSELECT pg_advisory_xact_lock_shared({GATE});\n"
+        f"-- Waits until the test lets it go.\nCREATE TABLE late (id int);\n{AT_THE_GATE};\n"
     )
     write_sum_file(checkout / "migrations", sum_of(read_directory(checkout / "migrations").migrations))
     (tmp_path / "runner_storage").touch()

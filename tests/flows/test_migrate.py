@@ -29,10 +29,8 @@ from pgrollout.postgres.atlas_lock import LOCK_KEY
 from pgrollout.stages.apply import ApplyRequest
 from tasks.apply import apply
 from tests.flows.conftest import PrefectServer, started
-from tests.project import Project, backend_in, eventually, is_gone, lock_holder, observed
+from tests.project import AT_THE_GATE, GATE, Project, backend_in, eventually, is_gone, lock_holder, observed
 
-GATE = 4711
-AT_THE_GATE = f"SELECT pg_advisory_xact_lock_shared({GATE});\n"
 """A statement that waits until the test lets it go."""
 
 
@@ -290,13 +288,13 @@ def test_server_killed_in_mid_run(
     project: Project, upgraded: Path, tmp_path_factory: pytest.TempPathFactory, prefect_server: PrefectServer
 ) -> None:
     """Prefect's server dies while a migration runs: the stages end, the exit code is theirs, a rerun has nothing to do."""
-    project.write({"3_slow.sql": f"-- Slow.\n{AT_THE_GATE}CREATE TABLE slow (id int);\n"})
+    project.write({"3_slow.sql": f"-- Slow.\n{AT_THE_GATE};\nCREATE TABLE slow (id int);\n"})
     with (
         started(tmp_path_factory.mktemp("victim"), upgraded) as victim,
         lock_holder(project.database, GATE) as gate,
         observed(start(project, victim.url, PREFECT_CLIENT_MAX_RETRIES="0")) as process,
     ):
-        backend_in(project.database, "pg_advisory_xact_lock_shared")
+        backend_in(project.database, "pg_try_advisory_xact_lock_shared")
         victim.kill()
         gate.execute("SELECT pg_advisory_unlock_all()")
         out, err = process.communicate(timeout=120)
@@ -310,9 +308,9 @@ def test_server_killed_in_mid_run(
 
 def test_sigterm_ends_a_run_in_order(project: Project, prefect_server: PrefectServer) -> None:
     """SIGTERM cancels the statement under way and undoes its file; the exit code is 75, and the next run goes on."""
-    project.write({"3_slow.sql": f"-- Slow.\nCREATE TABLE slow (id int);\n{AT_THE_GATE}"})
+    project.write({"3_slow.sql": f"-- Slow.\nCREATE TABLE slow (id int);\n{AT_THE_GATE};\n"})
     with lock_holder(project.database, GATE), observed(start(project, prefect_server.url)) as process:
-        backend = backend_in(project.database, "pg_advisory_xact_lock_shared")
+        backend = backend_in(project.database, "pg_try_advisory_xact_lock_shared")
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
 

@@ -84,7 +84,7 @@ def test_handlers_are_as_before() -> None:
 
 def test_other_threads_have_no_signals() -> None:
     """There the block just runs."""
-    seen: list[bool] = []
+    seen: list[int] = []
 
     def run() -> None:
         with held_back() as wants_end:
@@ -94,4 +94,4 @@ def test_other_threads_have_no_signals() -> None:
     thread.start()
     thread.join()
 
-    assert seen == [False]
+    assert seen == [0]

@@ -115,8 +115,8 @@ def test_rows_are_thrown_away_as_they_come(connection: Connection) -> None:
 
 def test_cancel_on_request(connection: Connection) -> None:
     """Who wants an end gets the server's answer to it; a query that is through by then has its own."""
-    answer = send(connection, "SELECT 1; SELECT pg_sleep(600)", wants_end=lambda: True)
+    answer = send(connection, "SELECT 1; SELECT pg_sleep(600)", wants_cancel=lambda: True)
 
     assert isinstance(answer, Failure)
     assert (answer.sqlstate, answer.finished) == ("57014", 1)
-    assert send(connection, "SELECT 1", wants_end=lambda: True) == "SELECT 1"
+    assert send(connection, "SELECT 1", wants_cancel=lambda: True) == "SELECT 1"

@@ -1,5 +1,6 @@
 """Stage apply: what is run, what is refused, and that it is exactly once whatever dies."""
 
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,6 @@ from pgrollout.errors import (
     AppliedFileEdited,
     AppliedFileGone,
     ExitCode,
-    InvalidIndexLeft,
     LockNotAcquired,
     NotClean,
     OutOfOrder,
@@ -23,19 +23,27 @@ from pgrollout.errors import (
     StatementFailed,
     SumFileMissing,
     UnknownVersion,
-    UnresolvedIntent,
 )
 from pgrollout.postgres.atlas_lock import LOCK_KEY
 from pgrollout.stages.apply import TakenBackup
 from pgrollout.stages.stage import Outcome
-from tests.project import Project, Relay, backend_in, eventually, is_gone, lock_holder, observed, waiting_for_the_lock
+from tests.project import (
+    AT_THE_GATE,
+    GATE,
+    Project,
+    Relay,
+    backend_in,
+    eventually,
+    is_gone,
+    lock_holder,
+    observed,
+    waiting_for_its_turn,
+)
 from tests.servers import Database
 
 NONE = "-- atlas:txmode none\n\n"
-# A statement that lasts until its backend is ended or cancelled, and one that tests let go by giving a lock free.
+# A statement that lasts until its backend is ended or cancelled.
 FOR_EVER = "SELECT pg_sleep(3600)"
-GATE = 4711
-AT_THE_GATE = f"SELECT pg_advisory_xact_lock_shared({GATE})"
 
 
 @pytest.fixture
@@ -347,7 +355,7 @@ def test_lock_is_atlas_own_and_held_all_the_time(any_project: Project) -> None:
     any_project.write({"1_a.sql": "SELECT 1;\n", "2_b.sql": f"{AT_THE_GATE};\n"})
 
     with lock_holder(any_project.database, GATE) as gate, observed(any_project.start("apply")) as process:
-        pid = backend_in(any_project.database, "pg_advisory_xact_lock_shared")
+        pid = backend_in(any_project.database, "pg_try_advisory_xact_lock_shared")
         held = any_project.database.execute(
             "SELECT classid::bigint, objid::bigint, objsubid FROM pg_locks "
             "WHERE locktype = 'advisory' AND granted AND pid = %s",
@@ -379,7 +387,7 @@ def test_goes_on_when_the_lock_is_free(project: Project) -> None:
     three(project)
 
     with lock_holder(project.database, LOCK_KEY) as other, observed(project.start("apply")) as process:
-        waiting_for_the_lock(project.database)
+        waiting_for_its_turn(project.database)
         other.close()
         assert process.wait(60) == 0
 
@@ -390,7 +398,7 @@ def test_goes_on_when_the_lock_is_free(project: Project) -> None:
 
 
 def test_killed_in_a_transaction(any_project: Project) -> None:
-    """Killed in a wrapped file: the server ends what it was sent, the next run waits for that, and it ran once."""
+    """Killed in a wrapped file: the server gives it up at once, the next run takes over, and it ran once."""
     any_project.write(
         {
             "1_a.sql": "CREATE TABLE a (id int);\n",
@@ -399,18 +407,45 @@ def test_killed_in_a_transaction(any_project: Project) -> None:
         }
     )
 
-    with lock_holder(any_project.database, GATE) as gate, observed(any_project.start("apply")) as process:
-        orphan = backend_in(any_project.database, "pg_advisory_xact_lock_shared")
+    with lock_holder(any_project.database, GATE), observed(any_project.start("apply")) as process:
+        orphan = backend_in(any_project.database, "pg_try_advisory_xact_lock_shared")
         process.kill()
         process.wait()
-        with observed(any_project.start("apply")) as second:
-            waiting_for_the_lock(any_project.database, but=orphan)
-            gate.close()
-            _, err = second.communicate(timeout=60)
-            assert second.returncode == 0, err
+        eventually(lambda: is_gone(any_project.database, orphan), "the end of the orphan")
+    any_project.apply()
 
     assert any_project.database.execute("SELECT id FROM a ORDER BY 1") == [(2,), (3,)]
     assert [row[:5] for row in any_project.rows()] == [("1", "a", 2, 1, 1), ("2", "b", 2, 2, 2), ("3", "c", 2, 1, 1)]
+    assert any_project.database.execute("SELECT outcome FROM pgrollout.run ORDER BY token") == [("lost",), ("done",)]
+
+
+@pytest.mark.parametrize("mode", ["", NONE], ids=["file", "none"])
+def test_frozen_run_changes_nothing_after_a_takeover(any_project: Project, mode: str) -> None:
+    """Frozen, taken over from, woken: it ends with 75, and everything ran once."""
+    any_project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
+    any_project.apply()
+    any_project.write(
+        {
+            "2_b.sql": f"{mode}INSERT INTO a VALUES (2);\n{AT_THE_GATE};\nINSERT INTO a VALUES (3);\n",
+            "3_c.sql": "SELECT 3;\n",
+        }
+    )
+
+    with observed(any_project.start("apply")) as frozen:
+        with lock_holder(any_project.database, GATE):
+            backend_in(any_project.database, "pg_try_advisory_xact_lock_shared")
+            frozen.send_signal(signal.SIGSTOP)
+        report = any_project.apply()
+        frozen.send_signal(signal.SIGCONT)
+        _, err = frozen.communicate(timeout=60)
+
+    assert report.applied[-1].version == "3"
+    assert frozen.returncode == ExitCode.WAIT, err
+    assert any_project.database.execute("SELECT id FROM a ORDER BY 1") == [(2,), (3,)]
+    assert [row[3:5] for row in any_project.rows()] == [(1, 1), (3, 3), (1, 1)]
+    assert any_project.database.execute("SELECT outcome FROM pgrollout.run ORDER BY token") == [
+        ("done",), ("lost",), ("done",),
+    ]  # fmt: skip
 
 
 def test_backend_terminated_in_a_transaction(any_project: Project) -> None:
@@ -434,23 +469,22 @@ def test_backend_terminated_in_a_transaction(any_project: Project) -> None:
 
 
 def test_connection_cut_in_a_transaction(project: Project) -> None:
-    """Cut off, we cannot know: exit code 75; the server ends what it was sent, and the next run finds it done."""
+    """Cut off, we cannot know: exit code 75; the server gives up what it was sent, and the next run does it."""
     project.write({"1_a.sql": "CREATE TABLE a (id int);\n", "2_b.sql": f"INSERT INTO a VALUES (2);\n{AT_THE_GATE};\n"})
     server = project.database.server
 
-    with TemporaryDirectory(prefix="pgr-relay-", dir="/tmp") as folder, lock_holder(project.database, GATE) as gate:
+    with TemporaryDirectory(prefix="pgr-relay-", dir="/tmp") as folder, lock_holder(project.database, GATE):
         relay = Relay(Path(folder), server)
         url = server.url(project.database.name, host=folder)
         with observed(project.start("apply", PGROLLOUT_URL=url)) as process:
-            pid = backend_in(project.database, "pg_advisory_xact_lock_shared")
+            pid = backend_in(project.database, "pg_try_advisory_xact_lock_shared")
             relay.cut()
             _, err = process.communicate(timeout=60)
-        gate.close()
         eventually(lambda: is_gone(project.database, pid), "the end of the orphan")
 
     assert process.returncode == ExitCode.WAIT, err
     assert "the connection was lost" in err
-    assert project.apply().outcome is Outcome.NOTHING_TO_DO
+    assert [file.version for file in project.apply().applied] == ["2"]
     assert project.database.execute("SELECT id FROM a") == [(2,)]
     assert project.versions() == ["1", "2"]
 
@@ -460,7 +494,7 @@ def test_terminated_while_it_waits_for_the_lock(project: Project) -> None:
     three(project)
 
     with lock_holder(project.database, LOCK_KEY), observed(project.start("apply")) as process:
-        pid = waiting_for_the_lock(project.database)
+        pid = waiting_for_its_turn(project.database)
         project.database.execute("SELECT pg_terminate_backend(%s)", pid)
         _, err = process.communicate(timeout=60)
 
@@ -506,7 +540,7 @@ def test_interrupted_in_txmode_none(project: Project) -> None:
     assert project.database.execute("SELECT id FROM a ORDER BY 1") == [(1,), (2,)]
 
 
-def test_interrupted_while_waiting_for_the_lock(project: Project) -> None:
+def test_interrupted_while_waiting_for_its_turn(project: Project) -> None:
     """Nothing has begun: exit code 75."""
     three(project)
 
@@ -521,6 +555,10 @@ def test_interrupted_while_waiting_for_the_lock(project: Project) -> None:
 
 
 # What dies outside a transaction.
+
+
+ONLINE = {"PGROLLOUT_SMALL_TABLE_BYTES": "0"}
+"""Every table with a row in it is big."""
 
 
 def start_a_build(project: Project) -> "psycopg.Connection[tuple[object, ...]]":
@@ -542,77 +580,82 @@ def is_valid(project: Project, index: str) -> bool:
 
 
 def test_killed_while_a_build_waits(any_project: Project) -> None:
-    """The orphan keeps the lock until it ends; then a person says that it took effect, and the rest runs."""
-    with start_a_build(any_project) as older, observed(any_project.start("apply")) as process:
+    """The orphan goes on, the next run waits for it, finds the index valid, records that, and goes on."""
+    with start_a_build(any_project) as older, observed(any_project.start("apply", **ONLINE)) as process:
         pid = backend_in(any_project.database, "CREATE INDEX CONCURRENTLY", alone=True)
         process.kill()
         process.wait()
-        with pytest.raises(LockNotAcquired, match=str(pid)):
-            any_project.apply(any_project.settings(wait_for_run_ms=0))
-        older.rollback()
-        eventually(lambda: is_gone(any_project.database, pid), "the end of the orphan")
+        with observed(any_project.start("apply", **ONLINE)) as second:
+            eventually(
+                lambda: any_project.database.execute("SELECT 1 FROM pgrollout.lease WHERE token = 3"), "the takeover"
+            )
+            assert not is_gone(any_project.database, pid)
+            older.rollback()
+            _, err = second.communicate(timeout=60)
 
-    before = any_project.rows()
-    with pytest.raises(UnresolvedIntent) as caught:
-        any_project.apply()
-    assert caught.value.code is ExitCode.FAILED
-    assert "pgrollout resolve 2 1" in str(caught.value)
-    assert "CREATE INDEX CONCURRENTLY a_idx" in str(caught.value)
-    assert any_project.rows() == before
-    assert before[1][3:5] == (0, 2)
-
+    assert second.returncode == 0, err
     assert is_valid(any_project, "a_idx")
-    done = any_project.run("resolve", "2", "1", "--as", "done", "--reason", "the index is valid")
-    assert done.returncode == 0, done.stderr
-    report = any_project.apply()
-
-    assert [(file.version, file.statements) for file in report.applied] == [("2", 1)]
     assert any_project.exists("b")
     assert any_project.rows()[1][3:7] == (2, 2, "", "")
+    assert any_project.database.execute(
+        "SELECT kind, outcome, reason FROM pgrollout.step WHERE version = '2' ORDER BY id"
+    ) == [("alone", "done", 'index "public"."a_idx" is there and valid'), ("statement", "done", None)]
 
 
 def test_terminated_while_a_build_waits(any_project: Project) -> None:
-    """The carcass is dropped by hand, the statement said to run again, and it does."""
-    with start_a_build(any_project), observed(any_project.start("apply")) as process:
+    """What is left of the index is dropped by the next run, and it is built again."""
+    with start_a_build(any_project), observed(any_project.start("apply", **ONLINE)) as process:
         pid = backend_in(any_project.database, "CREATE INDEX CONCURRENTLY", alone=True)
         any_project.database.execute("SELECT pg_terminate_backend(%s)", pid)
         _, err = process.communicate(timeout=60)
     assert process.returncode == ExitCode.WAIT, err
-
-    assert any_project.run("apply").returncode == ExitCode.FAILED
     assert not is_valid(any_project, "a_idx")
-    any_project.database.execute("DROP INDEX a_idx")
-    done = any_project.run("resolve", "2", "1", "--as", "run-again", "--reason", "the index was invalid")
-    assert done.returncode == 0, done.stderr
-    any_project.apply()
+
+    any_project.apply(any_project.settings(small_table_bytes=0))
 
     assert is_valid(any_project, "a_idx")
     assert any_project.rows()[1][3:7] == (2, 2, "", "")
-    assert any_project.database.execute(
-        "SELECT kind, outcome, reason FROM pgrollout.step WHERE version = '2' ORDER BY id"
-    ) == [
-        ("alone", "resolved: run again", "the index was invalid"),
-        ("resolve", "done", "the index was invalid"),
-        ("alone", "done", None),
-        ("statement", "done", None),
+    assert any_project.database.execute("SELECT kind, outcome FROM pgrollout.step WHERE version = '2' ORDER BY id") == [
+        ("alone", "run again"), ("alone", "done"), ("statement", "done"),
     ]  # fmt: skip
 
 
 def test_interrupted_while_a_build_waits(project: Project) -> None:
-    """The cancelled build leaves an invalid index; the next run stops at it and says so, and after its drop builds again."""
-    with start_a_build(project), observed(project.start("apply")) as process:
-        backend_in(project.database, "CREATE INDEX CONCURRENTLY", alone=True)
-        process.send_signal(signal.SIGINT)
+    """The build is left to the server, and the next run waits for it."""
+    with start_a_build(project) as older, observed(project.start("apply", **ONLINE)) as process:
+        pid = backend_in(project.database, "CREATE INDEX CONCURRENTLY", alone=True)
+        process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == ExitCode.WAIT, err
-
-    with pytest.raises(InvalidIndexLeft, match="is there and invalid"):
-        project.apply()
-    project.database.execute("DROP INDEX CONCURRENTLY a_idx")
-    project.apply()
+        assert process.returncode == ExitCode.WAIT, err
+        assert "The server goes on building an index, and the next run waits for that." in err
+        assert not is_gone(project.database, pid)
+        older.rollback()
+    project.apply(project.settings(small_table_bytes=0))
 
     assert is_valid(project, "a_idx")
     assert project.rows()[1][3:7] == (2, 2, "", "")
+    assert project.database.execute("SELECT outcome FROM pgrollout.run ORDER BY token") == [
+        ("done",), ("interrupted",), ("done",),
+    ]  # fmt: skip
+
+
+def test_interrupted_twice_while_a_build_waits(project: Project) -> None:
+    """The second Ctrl-C cancels the build as well, and nothing is left of it."""
+    with start_a_build(project) as older, observed(project.start("apply", **ONLINE)) as process:
+        older.rollback()
+        older.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")  # in the way of the build, and not of its drop
+        pid = backend_in(project.database, "CREATE INDEX CONCURRENTLY", alone=True)
+        os.kill(process.pid, signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        os.kill(process.pid, signal.SIGCONT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == ExitCode.WAIT, err
+        assert is_gone(project.database, pid)
+        assert project.database.execute("SELECT 1 FROM pg_index WHERE NOT indisvalid") == []
+    project.apply(project.settings(small_table_bytes=0))
+
+    assert is_valid(project, "a_idx")
 
 
 def test_repeatable_statement_runs_again(any_project: Project) -> None:
@@ -633,7 +676,7 @@ def test_repeatable_statement_runs_again(any_project: Project) -> None:
     assert any_project.rows()[1][3:5] == (2, 2)
     assert any_project.database.execute(
         "SELECT outcome, reason FROM pgrollout.step WHERE version = '2' AND kind = 'alone' ORDER BY id"
-    ) == [("run again", "pgrollout:repeatable"), ("done", None)]
+    ) == [("run again", "VACUUM may be run again"), ("done", None)]
 
 
 def test_interrupted_while_a_statement_runs_alone(project: Project) -> None:
@@ -670,7 +713,7 @@ def test_killed_between_committed_statements(project: Project) -> None:
     )
 
     with lock_holder(project.database, GATE) as gate, observed(project.start("apply")) as process:
-        pid = backend_in(project.database, "pg_advisory_xact_lock_shared")
+        pid = backend_in(project.database, "pg_try_advisory_xact_lock_shared")
         process.kill()
         process.wait()
         gate.close()
@@ -686,7 +729,7 @@ def test_server_restarted_in_the_middle(project: Project) -> None:
     project.write({"1_a.sql": "CREATE TABLE a (id int);\n", "2_b.sql": f"INSERT INTO a VALUES (2);\n{AT_THE_GATE};\n"})
 
     with lock_holder(project.database, GATE), observed(project.start("apply")) as process:
-        backend_in(project.database, "pg_advisory_xact_lock_shared")
+        backend_in(project.database, "pg_try_advisory_xact_lock_shared")
         project.database.server.stop(signal.SIGQUIT)
         _, err = process.communicate(timeout=60)
         project.database.server.start()

@@ -101,14 +101,17 @@ def test_set_beside_a_run(project: Project) -> None:
     assert not project.exists("atlas_schema_revisions.")
 
 
+STOPS = "DO $$ BEGIN COMMIT; PERFORM pg_sleep(3600); END $$;"
+GOES = "DO $$ BEGIN COMMIT; END $$;"
+
+
 @pytest.fixture
 def interrupted(project: Project) -> Project:
-    """A project whose last run lost its connection in a VACUUM."""
-    project.write({"4_d.sql": f"{NONE}VACUUM a;\nVACUUM b;\nCREATE TABLE d (id int);\n"})
+    """A project whose last run lost its connection in code that commits: nothing tells how much of that took effect."""
+    project.write({"4_d.sql": f"{NONE}VACUUM a;\n{STOPS}\nCREATE TABLE d (id int);\n"})
     project.apply(amount=3)
-    with project.database.connect(autocommit=False) as blocker, observed(project.start("apply")) as process:
-        blocker.execute("LOCK TABLE b IN SHARE UPDATE EXCLUSIVE MODE")
-        pid = backend_in(project.database, "VACUUM b", alone=True)
+    with observed(project.start("apply")) as process:
+        pid = backend_in(project.database, STOPS, alone=True)
         project.database.execute("SELECT pg_terminate_backend(%s)", pid)
         process.communicate(timeout=60)
     with pytest.raises(UnresolvedIntent):
@@ -120,7 +123,7 @@ def test_resolve_as_done(interrupted: Project) -> None:
     """The row counts the statement as applied, with its partial hashes, and the run goes on after it."""
     intent = resolve(interrupted.settings(), "4", 2, took_effect=True, reason="looked at pg_stat_user_tables")
 
-    assert intent.statement == "VACUUM b;"
+    assert intent.statement == STOPS
     row = interrupted.rows()[3]
     assert row[3:7] == (2, 3, "", "")
     assert len(row[8]) == 2
@@ -135,6 +138,7 @@ def test_resolve_as_run_again(interrupted: Project) -> None:
     resolve(interrupted.settings(), "4", 2, took_effect=False, reason="it was cancelled")
 
     assert interrupted.rows() == before
+    interrupted.write({"4_d.sql": f"{NONE}VACUUM a;\n{GOES}\nCREATE TABLE d (id int);\n"})
     report = interrupted.apply()
     assert [(file.version, file.statements) for file in report.applied] == [("4", 2)]
 
@@ -150,7 +154,7 @@ def test_resolve_is_kept(interrupted: Project, took_effect: bool, outcome: str) 
         "SELECT s.kind, s.outcome, s.reason, s.statement, s.ended_at IS NOT NULL, r.outcome, r.reason "
         "FROM pgrollout.step s JOIN pgrollout.run r ON r.id = s.run WHERE s.version = '4' AND s.position = 2 ORDER BY s.id"
     ) == [
-        ("alone", outcome, why, "VACUUM b;", True, "lost", ""),
+        ("alone", outcome, why, STOPS, True, "failed", ""),
         ("resolve", "done", why, outcome, True, "done", why),
     ]
 
@@ -167,7 +171,7 @@ def test_resolve_something_nobody_asks_for(interrupted: Project) -> None:
 
 def test_resolve_an_edited_statement(interrupted: Project) -> None:
     """What is another statement now cannot have been done; it can be run, though."""
-    interrupted.write({"4_d.sql": f"{NONE}VACUUM a;\nVACUUM (FREEZE) b;\nCREATE TABLE d (id int);\n"})
+    interrupted.write({"4_d.sql": f"{NONE}VACUUM a;\n{GOES}\nCREATE TABLE d (id int);\n"})
 
     with pytest.raises(HistoryChanged, match="statement 2"):
         resolve(interrupted.settings(), "4", 2, took_effect=True, reason="seen")

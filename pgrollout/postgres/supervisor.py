@@ -1,0 +1,213 @@
+"""
+The supervisor: on a connection of its own, sees to it that nobody waits too long for what the run executes.
+
+Three duties of one thread: a heartbeat for the lease; the watchdog, which cancels the run's statement, never anybody else's,
+when somebody has waited behind it for most of the stall budget; and progress of what takes long. Whether a cancelled
+statement is tried again is for the writer to say.
+
+Waiting counts for readers, writers and whoever locks rows; other DDL and vacuum are not protected.
+Source: PostgreSQL manual, "pg_locks" (``waitstart``), "Session Information Functions" (``pg_blocking_pids``).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import psycopg
+
+from pgrollout.postgres import lease
+from pgrollout.postgres.connection import Connection
+from pgrollout.progress import Reporter
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.03
+"""How often is looked who waits."""
+WORK_SHARE = 0.6
+"""Share of the budget after which the statement is cancelled; the rest is reserve for the cancel and the rollback."""
+PROGRESS_SECONDS = 1.0
+"""How often is looked how far a statement is."""
+HEARTBEATS = 6
+"""Heartbeats in the time after which a lease counts as dead."""
+
+# Cancelled in the same query that sees who waits: what has ended meanwhile is not hit. A leader's own workers are not others.
+_WATCH = """
+WITH waiting AS MATERIALIZED (
+    SELECT w.pid, EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - w.waitstart) * 1000 AS waited_ms
+    FROM pg_catalog.pg_locks w
+    WHERE NOT w.granted AND w.pid <> %(pid)s
+      AND (w.mode IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') OR w.locktype IN ('transactionid', 'tuple'))
+      AND w.waitstart < pg_catalog.clock_timestamp() - %(limit)s * interval '1 millisecond'
+), behind AS MATERIALIZED (
+    SELECT w.* FROM waiting w
+    LEFT JOIN pg_catalog.pg_stat_get_activity(w.pid) a ON true
+    WHERE %(pid)s = ANY (pg_catalog.pg_blocking_pids(w.pid)) AND a.leader_pid IS DISTINCT FROM %(pid)s
+)
+SELECT max(b.waited_ms)::bigint, count(*),
+    EXISTS (SELECT FROM pg_catalog.pg_locks o WHERE o.pid = %(pid)s AND NOT o.granted),
+    (SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_get_activity(%(pid)s) a
+     WHERE EXISTS (SELECT FROM behind) AND a.backend_start = %(start)s::timestamptz)
+FROM behind b
+"""
+_PROGRESS = """
+SELECT p.command, p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total, p.current_locker_pid
+FROM pg_catalog.pg_stat_progress_create_index p WHERE p.pid = %s
+"""
+_BLOCKERS = """
+SELECT a.pid, a.application_name, a.state, EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - a.xact_start)::float8
+FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(%s)) b (pid) JOIN pg_catalog.pg_stat_activity a USING (pid)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """The watchdog cancelled the statement, because somebody waited."""
+
+    waited_ms: int
+    """How long the longest one had waited."""
+    waiters: int
+    """How many had waited so long."""
+    was_waiting: bool
+    """Whether our backend was itself waiting for a lock: then it has done no harm, and may try again."""
+
+
+@dataclass
+class Watch:
+    """What is executed now."""
+
+    budget_ms: int
+    doing: str
+    since: float = field(default_factory=time.monotonic)
+    stall: Stall | None = None
+    """Why it was cancelled, if it was."""
+
+
+class Supervisor:
+    """The supervising connection and its thread."""
+
+    def __init__(self, connection: Connection, schema: str, lease_timeout_ms: int, reporter: Reporter) -> None:
+        """
+        Prepare; the thread starts with ``started``.
+
+        Args:
+            connection: Its own connection.
+            schema: The ledger's schema.
+            lease_timeout_ms: When a lease counts as dead, in milliseconds.
+            reporter: Who is told of progress.
+        """
+        self.connection = connection
+        """psycopg lets threads take turns on it."""
+        self.lost: str | None = None
+        """Why the run must end, if it must: the lease is somebody else's, or the connection is gone."""
+        self._schema = schema
+        self._reporter = reporter
+        self._beat_seconds = lease_timeout_ms / 1000 / HEARTBEATS
+        self._token: int | None = None
+        self._backend: tuple[int, str] = (0, "")
+        self._watch: Watch | None = None
+        self._ended = threading.Event()
+
+    @contextmanager
+    def started(self, token: int | None) -> Iterator["Supervisor"]:
+        """
+        Give signs of life while the block lasts, and watch what is executed in it.
+
+        Args:
+            token: The lease's; None while there is none yet, see ``holds``.
+        """
+        self._token = token
+        self._ended.clear()
+        thread = threading.Thread(target=self._run, daemon=True, name="supervisor")
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._ended.set()
+            thread.join()
+
+    def watch_over(self, backend: tuple[int, str]) -> None:
+        """Say which backend executes, by its pid and start."""
+        self._backend = backend
+
+    def say(self, note: str) -> None:
+        """Tell a person who watches."""
+        self._reporter.note(note)
+
+    def holds(self, token: int) -> None:
+        """Say that the run has the lease now."""
+        self._token = token
+
+    @contextmanager
+    def watching(self, doing: str, budget_ms: int) -> Iterator[Watch]:
+        """Let nobody wait longer than the budget while the block lasts, which executes something."""
+        watch = self._watch = Watch(budget_ms, doing)
+        try:
+            yield watch
+        finally:
+            self._watch = None
+
+    def _run(self) -> None:
+        next_beat = time.monotonic() + self._beat_seconds
+        next_progress = 0.0
+        try:
+            while not self._ended.wait(POLL_SECONDS):
+                now = time.monotonic()
+                watch = self._watch
+                if watch is not None and watch.stall is None and now - watch.since >= POLL_SECONDS:
+                    self._look(watch)
+                    if now - watch.since >= PROGRESS_SECONDS and now >= next_progress:
+                        self._tell(watch)
+                        next_progress = now + PROGRESS_SECONDS
+                if self._token is not None and now >= next_beat:
+                    if not lease.beat(self.connection, self._schema, self._token):
+                        self.lost = "another run has taken over"
+                        return
+                    next_beat = now + self._beat_seconds
+        except psycopg.Error as error:
+            self.lost = f"the supervising connection: {str(error).strip()}"
+
+    def _look(self, watch: Watch) -> None:
+        pid, start = self._backend
+        row = self.connection.execute(
+            _WATCH, {"pid": pid, "start": start, "limit": watch.budget_ms * WORK_SHARE}
+        ).fetchone()
+        if row is not None and row[1]:
+            waited_ms, waiters, was_waiting, _ = row
+            watch.stall = Stall(waited_ms, waiters, was_waiting)
+            log.info(
+                'statement cancelled waited_ms=%d waiters=%d was_waiting=%s doing="%s"',
+                waited_ms, waiters, was_waiting, watch.doing,
+            )  # fmt: skip
+
+    def _tell(self, watch: Watch) -> None:
+        """Say how far an index is, and who is waited for."""
+        pid, _ = self._backend
+        build = self.connection.execute(_PROGRESS, [pid]).fetchone()
+        notes = []
+        if build is not None:
+            _, phase, blocks, all_blocks, tuples, all_tuples, locker = build
+            done, total = (blocks, all_blocks) if all_blocks else (tuples, all_tuples)
+            notes.append(phase + (f" {100 * done // total} %" if total else ""))
+            waited_for = [locker] if locker else []
+        else:
+            waited_for = []
+        blockers = self.connection.execute(_BLOCKERS, [pid]).fetchall()
+        notes += [
+            f"waits for pid {blocker} ({application or 'no application_name'}"
+            + (f", {state}" if state else "")
+            + (f", for {age:.0f} s)" if age is not None else ")")
+            for blocker, application, state, age in blockers
+        ]
+        known = {blocker for blocker, *_ in blockers}
+        notes += [f"waits for the transaction of pid {each}" for each in waited_for if each not in known]
+        if notes:
+            self.say("; ".join(notes))
+
+
+def quietly(connection: Connection, *texts: str) -> None:
+    """Run what may as well fail: the end of a run whose executing connection is gone."""
+    with suppress(psycopg.Error):
+        connection.execute(";\n".join(texts).encode())

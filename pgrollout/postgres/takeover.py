@@ -1,0 +1,114 @@
+"""
+Takeover: ends what earlier attempts have left running, so that the past can be read.
+
+A transaction may commit after its client's death, and a frozen client may wake: no row and no catalog state of the past
+counts before every backend of an older token is gone. Backends are told by the name in their start-up packet,
+``pgrollout/<run>/<token>``, and ended by pid and start together, so that nobody else's is. An online build that is still at
+work is not ended but waited for: it is what the dead run was asked to do.
+
+Source: PostgreSQL manual, "Server Signaling Functions", "CREATE INDEX Progress Reporting".
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+
+from pgrollout.errors import OrphanNotOurs
+from pgrollout.postgres.connection import Connection
+from pgrollout.quoting import name
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+REPORT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A backend of an earlier attempt."""
+
+    pid: int
+    application_name: str
+    user: str
+    build: str | None
+    """The online build it is at, how far that is, and whom it waits for; None if it is at none."""
+
+
+# Token 0 is of runs that began before there was a ledger: theirs only once their first commit has made it. Those that
+# wait for their turn have the same name, and no row.
+_ORPHANS = """
+SELECT a.pid, a.application_name, a.usename::text,
+    CASE WHEN a.state = 'active' AND p.command IN ('CREATE INDEX CONCURRENTLY', 'REINDEX CONCURRENTLY') THEN
+        pg_catalog.format('%%s of %%s, %%s%%s%%s', p.command, p.relid::pg_catalog.regclass, p.phase,
+            CASE WHEN p.blocks_total > 0 THEN ', ' || 100 * p.blocks_done / p.blocks_total || ' %%' END,
+            CASE WHEN p.current_locker_pid > 0 THEN ', waits for pid ' || p.current_locker_pid END)
+    END
+FROM pg_catalog.pg_stat_activity a
+LEFT JOIN pg_catalog.pg_stat_progress_create_index p USING (pid)
+WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
+  AND a.application_name ~ '^pgrollout/[^/]+/[0-9]{1,18}$'
+  AND (pg_catalog.split_part(a.application_name, '/', 3)::bigint BETWEEN 1 AND %(token)s - 1
+       OR pg_catalog.split_part(a.application_name, '/', 3)::bigint = 0
+          AND EXISTS (SELECT FROM {runs} r WHERE r.id = pg_catalog.split_part(a.application_name, '/', 2)
+                      AND r.token < %(token)s))
+"""
+_TERMINATE = """
+SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a
+WHERE a.pid = %s AND a.application_name = %s
+"""
+
+
+def orphans(connection: Connection, schema: str, token: int) -> tuple[Orphan, ...]:
+    """Return the backends of attempts with a token older than this one."""
+    query = _ORPHANS.replace("{runs}", name(schema, "run").replace("%", "%%"))
+    return tuple(Orphan(*row) for row in connection.execute(query.encode(), {"token": token}).fetchall())
+
+
+def terminate(connection: Connection, found: tuple[Orphan, ...]) -> None:
+    """
+    End these backends, but for online builds that are at work.
+
+    Raises:
+        OrphanNotOurs: The role may not end one of them.
+    """
+    for orphan in found:
+        if orphan.build is not None:
+            continue
+        try:
+            connection.execute(_TERMINATE, [orphan.pid, orphan.application_name])
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise OrphanNotOurs(orphan.pid, orphan.application_name, orphan.user, connection.info.user) from error
+        log.warning('backend of an earlier run ended pid=%d run="%s"', orphan.pid, orphan.application_name)
+
+
+def end_all(connection: Connection, schema: str, token: int, report: Callable[[str], None]) -> None:
+    """
+    End every backend of an older token, and return when all are gone.
+
+    An online build is adopted: waited for until its backend is no longer at it, and that then ended.
+
+    Args:
+        connection: The supervising connection.
+        schema: The ledger's schema.
+        token: The token that was taken; older ones are others'.
+        report: Told what is waited for.
+
+    Raises:
+        OrphanNotOurs: The role may not end one of them.
+    """
+    logged: float | None = None
+    while found := orphans(connection, schema, token):
+        terminate(connection, found)
+        for orphan in found:
+            if orphan.build is None:
+                continue
+            report(f"waiting for pid {orphan.pid} of {orphan.application_name}: {orphan.build}")
+            if logged is None or time.monotonic() - logged >= REPORT_SECONDS:
+                log.info(
+                    'online build adopted pid=%d run="%s" build="%s"', orphan.pid, orphan.application_name, orphan.build
+                )
+                logged = time.monotonic()
+        time.sleep(POLL_SECONDS)

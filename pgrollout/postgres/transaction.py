@@ -1,0 +1,337 @@
+"""
+Transactions: one segment of a migration and its rows, committed together or not at all, and nobody waits for it.
+
+Before each statement that locks existing tables stands a guard: it looks who is in the way, else takes all locks at once
+and waits briefly. While somebody is in the way the transaction is rolled back, that is waited for outside the lock queue,
+and the segment tried again, until a deadline. When others wait too long for what a statement does, the watchdog has it
+cancelled: that is told, with the way to do it without anybody waiting.
+"""
+
+import random
+import time
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pgrollout.content import Content
+from pgrollout.errors import RecordsRefused, StallBudgetExceeded, StatementFailed, TableInUse
+from pgrollout.lint.recipe import recipe
+from pgrollout.locks import Lock, Mode, guarded
+from pgrollout.nodes import Name
+from pgrollout.outside import as_plain
+from pgrollout.place import place_at
+from pgrollout.postgres import guard, sqlstate
+from pgrollout.postgres.chunk import MESSAGE_CHARACTERS, Chunk, failed_at
+from pgrollout.postgres.execute import Failure
+from pgrollout.postgres.executing import IDLE_SHARE, Executing
+from pgrollout.postgres.guard import Blocker
+from pgrollout.postgres.message import Message, Part
+from pgrollout.postgres.records import File
+from pgrollout.postgres.supervisor import Stall, Watch
+from pgrollout.quoting import literal, name
+from pgrollout.segments import Kind, Segment, is_read_only, outside_of, rolls_back
+from pgrollout.settings import Database
+from pgrollout.statement import Statement
+
+PAUSE_SECONDS = (0.05, 1.0)
+"""Shortest and longest pause between two tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A segment that the server rolled back."""
+
+    failure: Failure
+    """What it said."""
+    index: int | None
+    """The statement of the file that it refused; None if it was a command of ours."""
+    error: StatementFailed | RecordsRefused | StallBudgetExceeded
+    """The same as an error."""
+    is_busy: bool
+    """Whether somebody else was in the way: nothing is wrong with it, it may be tried again."""
+
+
+class Transactions:
+    """Runs the transactional segments of one run."""
+
+    def __init__(self, executing: Executing, database: Database) -> None:
+        """Prepare to run segments on the executing connection, by the database's stall budget and deadlines."""
+        self._executing = executing
+        self._database = database
+
+    def budget_ms(self, file: File) -> int:
+        """Return the stall budget of a file, in milliseconds: its own, or the database's."""
+        return file.content.directives.stall_budget_ms or self._database.stall_budget_ms
+
+    def run(
+        self,
+        file: File,
+        segment: Segment,
+        records: Sequence[str],
+        *,
+        is_first: bool,
+        plain: Collection[int] = (),
+        small: Collection[int] = (),
+    ) -> Refused | None:
+        """
+        Run a segment, with the records that vouch for it, in one transaction; return why that cannot be, None if it is done.
+
+        Args:
+            file: The migration.
+            segment: Which of its statements.
+            records: Rows to be written with it.
+            is_first: Whether nothing of the file has run on this connection.
+            plain: Indexes of statements that build an index online, to be run in plain form.
+            small: Those of them whose table is an existing one, and must still be small.
+
+        Raises:
+            TableInUse: Somebody was in the way until the deadline.
+            KeyboardInterrupt: Somebody wants an end; it was rolled back.
+            ConnectionBroken: The connection was lost.
+        """
+        guards = _guards(file.content, segment, small)
+        patience = _Patience(self._executing, self._database, file, guards)
+        while True:
+            refused = self._try(file, segment, records, guards, patience, is_first=is_first, plain=plain)
+            if refused is None:
+                return None
+            self._executing.roll_back()
+            if self._executing.is_cancelled(refused.failure):
+                self._executing.stop()
+            if not refused.is_busy:
+                return refused
+            patience.wait(refused)
+
+    def _try(
+        self,
+        file: File,
+        segment: Segment,
+        records: Sequence[str],
+        guards: Mapping[int, tuple[Lock, ...]],
+        patience: "_Patience",
+        *,
+        is_first: bool,
+        plain: Collection[int],
+    ) -> Refused | None:
+        executing, doing = self._executing, f"applying {file.name}"
+        with executing.watched(doing, self.budget_ms(file)) as watch:
+            tag = ""
+            for message in self._messages(file, segment, records, guards, patience, is_first=is_first, plain=plain):
+                if tag and executing.wants_end():
+                    executing.roll_back()
+                    executing.stop()
+                executing.is_used()
+                answer = executing.send(message.text, doing, cancelled_at=1)
+                if isinstance(answer, Failure):
+                    return self._refused(file, message, answer, watch)
+                tag = answer
+                watch.stall = None  # the cancel came too late
+        if _is_without_effect(file.content, segment):
+            executing.transaction("recording a block without effect", records)
+        else:
+            executing.committed(tag, f"committing {file.name}")
+        return None
+
+    # What is sent.
+
+    def _messages(
+        self,
+        file: File,
+        segment: Segment,
+        records: Sequence[str],
+        guards: Mapping[int, tuple[Lock, ...]],
+        patience: "_Patience",
+        *,
+        is_first: bool,
+        plain: Collection[int],
+    ) -> Iterator[Message]:
+        """Yield what is sent, in pieces of at most a million characters, so that a cancel and progress get in between."""
+        executing, content, budget_ms = self._executing, file.content, self.budget_ms(file)
+        is_block = segment.kind is Kind.BLOCK
+        message = Message()
+        if is_block:
+            message.theirs(_piece(content, segment.first, segment.first))
+            message.ours("guarding", *executing.guards(budget_ms))
+        else:
+            message.ours("beginning", *executing.opening(budget_ms, is_first=is_first))
+        message.ours("making autovacuum give way", *patience.evictions())
+        first, last = (segment.first + 1, segment.last - 1) if is_block else (segment.first, segment.last)
+        for start, end in _runs(content, first, last, guards, plain):
+            piece = _piece(content, start, end)
+            if len(message) > 0 and len(message) + len(piece.text) > MESSAGE_CHARACTERS:
+                yield message
+                message = Message()
+            if locks := guards.get(start):
+                said = guard.guard_sql(locks, patient=patience.has_looked_twice)
+                message.ours("guard", *guard.bounded(said, executing.wait_ms(budget_ms)))
+                if start in plain and (what := outside_of(content, start)):
+                    message.ours("size", _size_sql(what.table, self._database.small_table_bytes))
+                if self._database.stall_guard == "server":
+                    message.ours("guarding", f"SET LOCAL statement_timeout = {_server_ms(budget_ms)}")
+            message.theirs(Chunk(as_plain(piece.text), piece.offset) if start in plain else piece)
+            if _sets(content.statements[end]):
+                message.ours("guarding", *executing.guards(budget_ms))
+        if is_block:
+            if not _is_without_effect(content, segment):
+                message.ours("recording", *executing.records.as_owner(), executing.records.fence(), *records)
+            message.theirs(_piece(content, segment.last, segment.last))
+        else:
+            message.ours("recording", *executing.records.as_owner(), executing.records.fence(), *records)
+            message.ours("committing", "COMMIT")
+        yield message
+
+    # What came of it.
+
+    def _refused(self, file: File, message: Message, failure: Failure, watch: Watch) -> Refused:
+        part, offset = message.failed(failure)
+        is_busy = _is_busy(part, failure, watch.stall)
+        if part.piece is None:
+            doing = f"preparing, recording or committing {file.name}"
+            return Refused(failure, None, self._executing.refused(doing, failure), is_busy)
+        at = part.piece.offset + offset
+        starts = [statement.start for statement in file.content.statements]
+        index = max(0, bisect_right(starts, at) - 1)
+        error: StatementFailed | StallBudgetExceeded = failed_at(file.content, failure, part.piece, offset)
+        if failure.sqlstate == sqlstate.CANCELLED and not self._executing.wants_end():
+            budget_ms = self.budget_ms(file)
+            held_ms = round((time.monotonic() - watch.since) * 1000)
+            place = place_at(file.name, file.content.text, at)
+            waited = (watch.stall.waited_ms, watch.stall.waiters) if watch.stall else (0, 0)
+            is_servers = self._database.stall_guard == "server" and held_ms >= _server_ms(budget_ms)
+            if watch.stall is not None or is_servers:
+                how = recipe(file.content, index)
+                error = StallBudgetExceeded(place, file.version, *waited, budget_ms, held_ms, how)
+        return Refused(failure, index, error, is_busy)
+
+
+class _Patience:
+    """Waits for those who are in the way of a segment, outside the lock queue."""
+
+    def __init__(
+        self, executing: Executing, database: Database, file: File, guards: Mapping[int, tuple[Lock, ...]]
+    ) -> None:
+        self.has_looked_twice = False
+        """Whether who is in the way, and whose age cannot be seen, was found to be young."""
+        self._executing = executing
+        self._database = database
+        self._file = file
+        self._locks = tuple(lock for locks in guards.values() for lock in locks)
+        self._since: float | None = None
+        self._tries = 0
+        self._evicts = False
+        self._said = ""
+
+    def evictions(self) -> list[str]:
+        """Return what makes autovacuum give way, at the start of the transaction: it blocks nobody else."""
+        if not self._evicts:
+            return []
+        return guard.bounded(guard.evict_sql(self._locks), self._executing.eviction_ms)
+
+    def wait(self, refused: Refused) -> None:
+        """Return when the segment may be tried again."""
+        executing, supervisor = self._executing, self._executing.supervisor
+        self._tries += 1
+        now = time.monotonic()
+        self._since = self._since or now
+        deadline = self._since + self._database.table_lock_deadline_ms / 1000
+        self._said = self._said or refused.failure.message
+        self._evicts = False
+        if self._locks:
+            found = [
+                each for each in guard.blockers(supervisor.connection, self._locks) if each.is_in_the_way is not False
+            ]
+            self._evicts = bool(found) and all(each.is_autovacuum and not each.prevents_wraparound for each in found)
+            if not self._evicts:
+                guard.wait_until_clear(supervisor.connection, self._locks, deadline, self._report, executing.is_to_end)
+                self.has_looked_twice = True
+        executing.stop_if_asked()
+        if time.monotonic() >= deadline:
+            waited_ms = round((time.monotonic() - self._since) * 1000)
+            raise TableInUse(self._file.name, waited_ms, self._tries, self._said)
+        shortest, longest = PAUSE_SECONDS
+        time.sleep(random.uniform(shortest, min(longest, shortest * 2 ** min(self._tries, 10))))  # noqa: S311  jitter
+        executing.stop_if_asked()
+
+    def _report(self, found: Sequence[Blocker]) -> None:
+        said = "; ".join(str(each) for each in found)
+        if said and said != self._said:
+            self._said = said
+            self._executing.say(f"waiting for the tables of {self._file.name}: {said}")
+
+
+def _guards(content: Content, segment: Segment, small: Collection[int]) -> dict[int, tuple[Lock, ...]]:
+    """Return what each statement of a segment must have locked before; nothing in a block that can write nothing."""
+    if segment.kind is Kind.BLOCK and is_read_only(content.statements[segment.first]):
+        return {}
+    found = dict(guarded(content.statements[segment.first : segment.last + 1]))
+    for index in small:
+        if segment.first <= index <= segment.last and (what := outside_of(content, index)):
+            found[index] = (Lock(what.table, Mode.SHARE),)
+    return found
+
+
+def _runs(
+    content: Content, first: int, last: int, guards: Collection[int], plain: Collection[int]
+) -> Iterator[tuple[int, int]]:
+    """Yield first and last index of the statements that are sent without anything of ours between them."""
+    start: int | None = None
+    for statement in content.statements[first : last + 1]:
+        index = statement.index
+        if start is not None and (
+            content.custom_delimiter
+            or index in guards
+            or index in plain
+            or index - 1 in plain
+            or _sets(content.statements[index - 1])
+            or statement.end - content.statements[start].start > MESSAGE_CHARACTERS
+        ):
+            yield start, index - 1
+            start = None
+        if start is None:
+            start = index
+    if start is not None:
+        yield start, last
+
+
+def _piece(content: Content, first: int, last: int) -> Chunk:
+    start, end = content.statements[first].start, content.statements[last].end
+    return Chunk(content.text[start:end], start)
+
+
+def _sets(statement: Statement) -> bool:
+    """Whether the statement may set one of the settings that guard a transaction."""
+    match statement.keywords:
+        case ("SET" | "RESET", *_):
+            return True
+        case ("SELECT", *_):
+            return "set_config" in statement.text
+    return False
+
+
+def _is_without_effect(content: Content, segment: Segment) -> bool:
+    """Whether there is nothing to vouch for: the block does nothing, or nothing of it is kept, so it may as well run twice."""
+    return segment.kind is Kind.BLOCK and (
+        rolls_back(content.statements[segment.last]) or is_read_only(content.statements[segment.first])
+    )
+
+
+def _is_busy(part: Part, failure: Failure, stall: Stall | None) -> bool:
+    if failure.sqlstate in sqlstate.BUSY:
+        return True
+    return failure.sqlstate == sqlstate.CANCELLED and (
+        part.what in ("guard", "making autovacuum give way") or (stall is not None and stall.was_waiting)
+    )
+
+
+def _server_ms(budget_ms: int) -> int:
+    return max(10, int(budget_ms * IDLE_SHARE))
+
+
+def _size_sql(table: Name, most: int) -> str:
+    """Return what fails when a table has grown: its lock is held, so it stays as it is."""
+    relation = literal(name(*filter(None, (table.schema, table.name))))
+    return (
+        "DO $pgrollout$ BEGIN "
+        f"IF pg_catalog.pg_relation_size(pg_catalog.to_regclass({relation})) OPERATOR(pg_catalog.>) {most} THEN "
+        f"RAISE EXCEPTION 'the table has grown' USING ERRCODE = '{sqlstate.GROWN}'; END IF; END $pgrollout$"
+    )

@@ -1,0 +1,126 @@
+"""
+Turns: whose turn it is to write to a database.
+
+A run that finds something to do waits until no other is at work: one with a live lease, or somebody who holds Atlas's lock
+without being an orphan of ours. Then it takes the lease, over from a run that died if need be, and ends what that one left
+running. All of it on the supervising connection; the executing one takes Atlas's lock afterwards.
+"""
+
+import logging
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from pgrollout.errors import ConnectionBroken, LockNotAcquired
+from pgrollout.postgres import atlas_lock, lease, takeover
+from pgrollout.postgres.connection import Connection
+from pgrollout.postgres.lease import Lease
+from pgrollout.postgres.ledger import Ledger
+from pgrollout.postgres.state import Session
+from pgrollout.postgres.supervisor import Supervisor, quietly
+from pgrollout.postgres.takeover import Orphan
+from pgrollout.progress import Reporter
+from pgrollout.settings import Database
+
+log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = (0.025, 0.25)
+"""Shortest and longest pause between two looks whether another run has ended."""
+REPORT_SECONDS = 10.0
+FIRST = 0
+"""Token of a run on a database without a ledger: Atlas's lock alone guards until its first commit makes one."""
+
+
+class Turn:
+    """One run's turn."""
+
+    def __init__(self, connection: Connection, database: Database, run: str, started_by: str) -> None:
+        """Prepare to wait on the supervising connection, at most as long as the settings say."""
+        self._connection = connection
+        self._database = database
+        self._run = run
+        self._holder = f"{started_by}, process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        self._started = time.monotonic()
+        self._reported: float | None = None
+        self._pause = PAUSE_SECONDS[0]
+        self._is_prepared = False
+        self.is_taken_over = False
+        """Whether the lease was taken over from a run that died."""
+
+    @property
+    def left_ms(self) -> int:
+        """How long another run may still be waited for."""
+        return max(0, self._database.wait_for_run_ms - round((time.monotonic() - self._started) * 1000))
+
+    def take(self, ledger: Ledger) -> int | None:
+        """
+        Take the lease; return its token, ``FIRST`` where there is no ledger to hold one, None to look again what is pending.
+
+        Raises:
+            LockNotAcquired: Another run was at work all the time.
+            OrphanNotOurs: A dead run has left a backend that this role may not end.
+        """
+        if not self._is_prepared:
+            # A heartbeat must not wait for a standby, and is written whatever the role's defaults are.
+            self._connection.execute("SET default_transaction_read_only = off; SET synchronous_commit = local")
+            self._is_prepared = True
+        held = lease.read(self._connection, ledger.schema) if ledger.exists else None
+        if other := self._other(held):
+            self._wait(other)
+            return None
+        if held is None:
+            return FIRST
+        self.is_taken_over = held.age_ms is not None
+        if self.is_taken_over:
+            log.warning('run taken over from run="%s" silent_ms=%d', held, held.age_ms)
+        takeover.terminate(self._connection, takeover.orphans(self._connection, ledger.schema, held.token + 1))
+        token = lease.take(self._connection, ledger.schema, held, self._run, self._holder)
+        if token is None:
+            self._wait("another run was quicker")
+        return token
+
+    @contextmanager
+    def alive(self, schema: str, token: int, reporter: Reporter) -> Iterator[Supervisor]:
+        """Give signs of life while the block lasts, which begins when nothing of an earlier run is left."""
+        supervisor = Supervisor(self._connection, schema, self._database.lease_timeout_ms, reporter)
+        with supervisor.started(token if token != FIRST else None):
+            if token != FIRST:
+                takeover.end_all(self._connection, schema, token, reporter.note)
+            yield supervisor
+
+    def give_back(self, schema: str, token: int) -> None:
+        """Give the lease back, if that is not done."""
+        if token != FIRST:
+            quietly(self._connection, lease.give_back_sql(schema, token))
+
+    def check_same_server(self, supervising: Session, executing: Session) -> None:
+        """Raise ConnectionBroken if the two connections are to two servers: there was a failover in between."""
+        if supervising.server_start != executing.server_start:
+            raise ConnectionBroken("opening the executing connection", "it leads to another server than the first one")
+
+    def _other(self, held: Lease | None) -> str | None:
+        """Return who is at work, for people; None if nobody is."""
+        if held is not None and held.is_alive(self._database.lease_timeout_ms):
+            return str(held)
+        holders = atlas_lock.holders(self._connection)
+        if not holders:
+            return None
+        ours: tuple[Orphan, ...] = ()
+        if held is not None:
+            ours = takeover.orphans(self._connection, self._database.ledger_schema, held.token + 1)
+        theirs = [holder for holder in holders if holder.pid not in {orphan.pid for orphan in ours}]
+        return "; ".join(map(str, theirs)) or None
+
+    def _wait(self, other: str) -> None:
+        now = time.monotonic()
+        if not self.left_ms:
+            waited_ms = round((now - self._started) * 1000)
+            raise LockNotAcquired(waited_ms if self._database.wait_for_run_ms else 0, other)
+        if self._reported is None or now - self._reported >= REPORT_SECONDS:
+            log.info('waiting for another run waited_ms=%d holder="%s"', (now - self._started) * 1000, other)
+            self._reported = now
+        time.sleep(min(self._pause + random.uniform(0, self._pause), self.left_ms / 1000))  # noqa: S311  jitter, no secret
+        self._pause = min(self._pause * 2, PAUSE_SECONDS[1])
