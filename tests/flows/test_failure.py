@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from prefect import get_client
-from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Crashed
 
@@ -49,6 +49,13 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(task, "retry_delay_seconds", [0.01])
 
 
+def recorded(run_id: UUID) -> list[str]:
+    """Return the names of a run's task runs that Prefect's server has written down: it does so once in a second."""
+    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+    with get_client(sync_client=True) as client:
+        return [task.name for task in client.read_task_runs(flow_run_filter=chosen)]
+
+
 def told(project: Project) -> list[str]:
     """Return the runs that were told."""
     return [path.name for path in (project.root / ".pgrollout" / "alerts").iterdir()]
@@ -79,6 +86,9 @@ def test_another_process_tells_the_same(
     failed: FlowRun, project: Project, prefect_server: PrefectServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where only Prefect's server remembers the run, as after a SIGKILL, the alert still names database, stage and page."""
+    eventually(
+        lambda: any(name.startswith("apply ") for name in recorded(failed.id)), "apply among what the server has"
+    )
     caplog.clear()
     (project.root / ".pgrollout" / "alerts" / str(failed.id)).unlink()
     LATEST.clear()
