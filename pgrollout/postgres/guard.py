@@ -9,7 +9,7 @@ session is relied upon: neither what its search path holds, nor its role, nor a 
 sequences and foreign tables are looked at only, for LOCK TABLE does not take them, or would take more than them; so are
 tables that the role may not lock. There the statement itself waits, and the watchdog bounds it.
 
-Source: PostgreSQL manual, "LOCK", "pg_locks"; ``../shared/reference/apply-safety.md`` A7 to A10, B4, B5.
+Source: PostgreSQL manual, "LOCK", "pg_locks", "pg_depend".
 """
 
 import random
@@ -147,7 +147,7 @@ def evict_sql(locks: Sequence[Lock]) -> str:
   SELECT 'LOCK TABLE ' || string_agg(DISTINCT format('ONLY %I.%I', n.nspname, c.relname), ', ')
          || ' IN SHARE UPDATE EXCLUSIVE MODE'
   INTO pgrollout_commands
-  FROM holder h JOIN pg_class c ON c.oid = h.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+  FROM holding h JOIN pg_class c ON c.oid = h.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE h.is_autovacuum AND {_MAY_BE_LOCKED};""",
     )
 
@@ -177,13 +177,10 @@ def blockers(connection: Connection, locks: Sequence[Lock]) -> tuple[Blocker, ..
     text = f"""
 SELECT pg_catalog.set_config('{_NAMED}', ({_named_by_session(locks)})::pg_catalog.text, true);
 SET LOCAL search_path = pg_catalog, pg_temp;
-WITH RECURSIVE {_members(locks, f"current_setting('{_NAMED}')::oid[]", is_file_session=False)},{_TAKEN},{_CONFLICTING},{_HOLDER},
-placed AS (
-  SELECT *, count(*) OVER each - 1 AS others, row_number() OVER (each ORDER BY held DESC, relation) AS place
-  FROM holder WINDOW each AS (PARTITION BY virtualtransaction, pid))
+WITH RECURSIVE {_members(locks, f"current_setting('{_NAMED}')::oid[]", is_file_session=False)},{_TAKEN},{_CONFLICTING},{_HOLDER}
 SELECT pid, application_name, username, state, age_ms, held, relation, others, virtualtransaction,
        is_autovacuum, prevents_wraparound, gid, is_dump, current_user
-FROM placed WHERE place = 1 ORDER BY age_ms DESC NULLS FIRST, pid"""
+FROM holder ORDER BY age_ms DESC NULLS FIRST, pid"""
     cursor = connection.execute(text.encode())
     while cursor.nextset():
         pass
@@ -446,6 +443,7 @@ _COMMANDS = f"""
           SELECT FROM taken t WHERE t.pid = pg_backend_pid() AND t.relation = m.oid AND t.mode >= m.mode))
       GROUP BY r.mode) each"""
 
+# From the locks to who holds them: by relation (holding), and by session, with its strongest lock (holder).
 # pg_locks has pid NULL for a prepared transaction. Of others' sessions a role sees pid, user and application_name; the rest
 # only with pg_read_all_stats.
 _HOLDER = f"""
@@ -453,7 +451,12 @@ prepared AS (
   SELECT l.virtualtransaction, p.gid, p.owner, p.prepared
   FROM pg_prepared_xacts p
   JOIN pg_locks l ON l.pid IS NULL AND l.locktype = 'transactionid' AND l.transactionid = p.transaction),
-holder AS (
+reading AS MATERIALIZED (
+  SELECT t.pid, count(DISTINCT coalesce(pg_partition_root(t.relation), t.relation)) AS tables
+  FROM taken t JOIN pg_class c ON c.oid = t.relation AND c.relkind IN ('r', 'p')
+  WHERE t.mode = {Mode.ACCESS_SHARE} AND t.relation >= 16384 AND t.pid IN (SELECT pid FROM conflicting)
+  GROUP BY t.pid),
+holding AS (
   SELECT f.pid, f.virtualtransaction, f.oid, f.held, format('%I.%I', n.nspname, c.relname) AS relation,
          a.application_name, coalesce(a.usename, p.owner) AS username, a.state, p.gid,
          (extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000)::int8 AS age_ms,
@@ -462,13 +465,17 @@ holder AS (
            AND (a.query LIKE '%(to prevent wraparound)%'
                 OR a.xact_start IS NULL AND age(c.relfrozenxid) > current_setting('autovacuum_freeze_max_age')::int)
            AS prevents_wraparound,
-         f.mode = {Mode.ACCESS_EXCLUSIVE} AND (a.application_name = 'pg_dump' OR {DUMP_TABLES} <= (
-           SELECT count(DISTINCT coalesce(pg_partition_root(d.relation), d.relation))
-           FROM taken d JOIN pg_class e ON e.oid = d.relation AND e.relkind IN ('r', 'p')
-           WHERE d.pid = f.pid AND d.mode = {Mode.ACCESS_SHARE} AND d.relation >= 16384)) AS is_dump
+         coalesce(f.mode = {Mode.ACCESS_EXCLUSIVE} AND (a.application_name = 'pg_dump' OR d.tables >= {DUMP_TABLES}), false)
+           AS is_dump
   FROM conflicting f
   JOIN pg_class c ON c.oid = f.oid
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_stat_activity a ON a.pid = f.pid
+  LEFT JOIN reading d ON d.pid = f.pid
   LEFT JOIN prepared p ON f.pid IS NULL AND p.virtualtransaction = f.virtualtransaction
-  WHERE a.pid IS NOT NULL OR p.gid IS NOT NULL)"""
+  WHERE a.pid IS NOT NULL OR p.gid IS NOT NULL),
+holder AS (
+  SELECT * FROM (
+    SELECT *, count(*) OVER each - 1 AS others, row_number() OVER (each ORDER BY is_dump DESC, held DESC, relation) AS place
+    FROM holding WINDOW each AS (PARTITION BY virtualtransaction, pid)) placed
+  WHERE place = 1)"""
