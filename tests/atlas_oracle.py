@@ -56,7 +56,7 @@ def build(folder: Path, package: str = ".") -> Path:
     environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false -mod=readonly"}
     argv = [go, "build", "-o", str(program), package]
     # One after the other: the second of two test processes has in Go's cache what the first compiled.
-    with (SOURCE / "go.mod").open() as lock:
+    with (SOURCE / "main.go").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         built = subprocess.run(argv, cwd=SOURCE, env=environment, capture_output=True, text=True, check=False)
     if built.returncode:
