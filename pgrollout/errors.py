@@ -31,7 +31,6 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     ├── NotClean                    1   tables, but no history
     ├── UnresolvedIntent            1   nobody knows whether a statement ran
     ├── OrphanNotOurs               1   an earlier run left a backend that this role may not end
-    ├── InvalidIndexLeft            1   an index to be built online is there, and invalid
     ├── IndexDiffers                1   an index to be built online is there, but another one
     ├── StatementFailed             1   the server refused a statement (or 75, 3: by its SQLSTATE)
     ├── RecordsRefused              1   the server refused to keep history or ledger (or 75)
@@ -603,20 +602,6 @@ class StallBudgetExceeded(PolicyError):
             else f"this statement held a lock that others may need for {self.held_ms} ms"
         )
         return f"{where}{why}; the stall budget is {self.budget_ms} ms. It was cancelled and rolled back.{shown}\n{self.recipe}"
-
-
-class InvalidIndexLeft(PgrolloutError):
-    """An index is to be built online, and an earlier build of it has left one that is invalid."""
-
-    def __init__(self, place: Place, index: str) -> None:
-        super().__init__(place, index)
-        self.place, self.index = place, index
-
-    def __str__(self) -> str:
-        return (
-            f"{self.place}: index {self.index} is there and invalid: a build of it stopped half-way.\n"
-            f"{self.place.excerpt()}\nDrop it, then run this again:\n    DROP INDEX CONCURRENTLY {self.index};"
-        )
 
 
 class IndexDiffers(PgrolloutError):

@@ -177,7 +177,7 @@ def test_sqlstates_are_those_of_the_code() -> None:
     known = {state for state in states if isinstance(state, str) and not state.startswith("08")}
     ordinary = sqlstate.exit_code("42601"), sqlstate.advice("42601")
 
-    for code in known | {"08000", sqlstate.FENCED, sqlstate.UNLOCKED}:
+    for code in known | {"08000", sqlstate.FENCED, sqlstate.UNLOCKED, sqlstate.BLOCKED}:
         found = (int(sqlstate.exit_code(code)), sqlstate.advice(code))
         assert rows.pop(code, ordinary) == found, code
     assert not rows

@@ -20,7 +20,6 @@ from pgrollout.errors import (
     TableInUse,
     WaitingCanCure,
 )
-from pgrollout.lint.recipe import recipe
 from pgrollout.outside import Form, Outside, outside
 from pgrollout.place import place_at
 from pgrollout.postgres import carcasses, effects, sqlstate
@@ -28,7 +27,7 @@ from pgrollout.postgres.chunk import Chunk, failed_at
 from pgrollout.postgres.effects import Effect, Found, State, Verdict
 from pgrollout.postgres.execute import Failure
 from pgrollout.postgres.executing import CHECK_CLIENT_MS, Executing
-from pgrollout.postgres.records import File, FileError, message_of
+from pgrollout.postgres.records import File, FileError, Recipe, message_of
 from pgrollout.postgres.supervisor import Stall
 from pgrollout.segments import Kind
 from pgrollout.settings import Database
@@ -63,10 +62,11 @@ _AS_BEFORE = (
 class Alone:
     """Runs one run's statements that cannot run in a transaction."""
 
-    def __init__(self, executing: Executing, database: Database) -> None:
+    def __init__(self, executing: Executing, database: Database, recipe: Recipe) -> None:
         """Prepare to run statements on the executing connection, by the database's stall budget and deadlines."""
         self._executing = executing
         self._database = database
+        self._recipe = recipe
 
     def run(
         self, file: File, statement: Statement, records: Sequence[str] = (), *, commits_itself: bool = False
@@ -234,7 +234,7 @@ class Alone:
         if failure.sqlstate == sqlstate.CANCELLED and stall is not None:
             return StallBudgetExceeded(
                 place_at(file.name, file.content.text, statement.start), file.version, stall.waited_ms, stall.waiters,
-                self._budget_ms(file), elapsed_ns // 1_000_000, recipe(file.content, statement.index),
+                self._budget_ms(file), elapsed_ns // 1_000_000, self._recipe(file.content, statement.index),
             )  # fmt: skip
         return failed_at(file.content, failure, Chunk(statement.text, statement.start), failure.position or 0)
 

@@ -6,7 +6,7 @@ schema, and the run's own role writes: a file may have set another role and anot
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,6 +31,10 @@ _ELAPSED_NS = (
 
 FileError = StatementFailed | RecordsRefused | UnreadableFile | StallBudgetExceeded | IndexDiffers
 """What may be wrong with a statement of a file."""
+
+
+Recipe = Callable[[Content, int], str]
+"""Tells what to write instead of a statement that made others wait, by its index in the file."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from pgrollout.content import Content
 from pgrollout.errors import RecordsRefused, StallBudgetExceeded, StatementFailed, TableInUse
-from pgrollout.lint.recipe import recipe
 from pgrollout.locks import Lock, Mode, guarded
 from pgrollout.nodes import Name
 from pgrollout.outside import as_plain
@@ -26,7 +25,7 @@ from pgrollout.postgres.execute import Failure
 from pgrollout.postgres.executing import IDLE_SHARE, Executing
 from pgrollout.postgres.guard import Blocker
 from pgrollout.postgres.message import Message, Part
-from pgrollout.postgres.records import File
+from pgrollout.postgres.records import File, Recipe
 from pgrollout.postgres.supervisor import Stall, Watch
 from pgrollout.quoting import literal, name
 from pgrollout.segments import Kind, Segment, is_read_only, outside_of, rolls_back
@@ -54,10 +53,11 @@ class Refused:
 class Transactions:
     """Runs the transactional segments of one run."""
 
-    def __init__(self, executing: Executing, database: Database) -> None:
+    def __init__(self, executing: Executing, database: Database, recipe: Recipe) -> None:
         """Prepare to run segments on the executing connection, by the database's stall budget and deadlines."""
         self._executing = executing
         self._database = database
+        self._recipe = recipe
 
     def budget_ms(self, file: File) -> int:
         """Return the stall budget of a file, in milliseconds: its own, or the database's."""
@@ -199,7 +199,7 @@ class Transactions:
             waited = (watch.stall.waited_ms, watch.stall.waiters) if watch.stall else (0, 0)
             is_servers = self._database.stall_guard == "server" and held_ms >= _server_ms(budget_ms)
             if watch.stall is not None or is_servers:
-                how = recipe(file.content, index)
+                how = self._recipe(file.content, index)
                 error = StallBudgetExceeded(place, file.version, *waited, budget_ms, held_ms, how)
         return Refused(failure, index, error, is_busy)
 

@@ -19,7 +19,7 @@ from pgrollout.outside import Outside
 from pgrollout.postgres import lease, ledger, revisions, sqlstate
 from pgrollout.postgres.alone import Alone
 from pgrollout.postgres.executing import Executing
-from pgrollout.postgres.records import File, FileError
+from pgrollout.postgres.records import File, FileError, Recipe
 from pgrollout.postgres.transaction import Refused, Transactions
 from pgrollout.quoting import name
 from pgrollout.segments import Kind, Segment, enum_cuts, in_plain_form, online_builds, segments
@@ -47,12 +47,12 @@ class _Cut:
 class Writer:
     """Writes to one database, for one run."""
 
-    def __init__(self, executing: Executing, database: Database) -> None:
+    def __init__(self, executing: Executing, database: Database, recipe: Recipe) -> None:
         """Prepare to write on the executing connection, by the database's settings; nothing is sent yet."""
         self._executing = executing
         self._database = database
-        self._transactions = Transactions(executing, database)
-        self.alone = Alone(executing, database)
+        self._transactions = Transactions(executing, database, recipe)
+        self.alone = Alone(executing, database, recipe)
 
     # The run.
 

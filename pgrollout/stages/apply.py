@@ -274,6 +274,7 @@ class _Attempt:
     ) -> None:
         """Settle what an earlier run left, then apply the files; record how it ended in any case."""
         # Not for a run that finds nothing to do: they know how to parse, and all kinds of objects.
+        from pgrollout.lint.recipe import recipe
         from pgrollout.postgres.executing import Executing
         from pgrollout.postgres.records import Records
         from pgrollout.postgres.writer import Writer
@@ -286,7 +287,7 @@ class _Attempt:
             self.connection, records, state.ledger, self.supervisor, wants_end,
             has_lease=self.token != FIRST, deadline=deadline,
         )  # fmt: skip
-        writer = Writer(executing, database)
+        writer = Writer(executing, database, recipe)
         watching = Watching(self.connection, database, state, run)
         try:
             executing.prepare()

@@ -165,8 +165,8 @@ def test_run_from_the_browser(ui: Ui, checkout: Path) -> None:
 
 def _active(connection: "psycopg.Connection[Any]") -> bool:
     found = connection.execute(
-        "SELECT FROM pg_stat_activity WHERE application_name LIKE 'pgrollout/%/0' AND state = 'active' "
-        "AND wait_event = 'advisory'"
+        "SELECT FROM pg_stat_activity WHERE application_name LIKE 'pgrollout/%' AND state = 'active' "
+        "AND query LIKE '%pg_try_advisory_xact_lock_shared%'"
     )
     return found.rowcount > 0
 

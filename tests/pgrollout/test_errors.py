@@ -10,7 +10,7 @@ import pytest
 from pgrollout import errors
 from pgrollout.errors import (
     ExitCode,
-    InvalidIndexLeft,
+    OrphanNotOurs,
     PgrolloutError,
     StatementFailed,
     UnreadableFile,
@@ -70,7 +70,7 @@ def test_an_error_is_a_sentence(kind: type[PgrolloutError]) -> None:
 
     assert text == text.strip()
     assert text[0].isalnum()
-    assert text[-1] in ".”" or kind in (InvalidIndexLeft, UnresolvedIntent)  # which end with a command to copy
+    assert text[-1] in ".”" or kind in (OrphanNotOurs, UnresolvedIntent)  # which end with a command to copy
     assert not re.search(r"Place\(|<class|\bNone\b|\('", text)
 
 

@@ -40,21 +40,22 @@ def test_an_interrupt_comes_after_the_block(number: signal.Signals) -> None:
     assert steps == [False, True]
 
 
-def test_a_second_one_comes_at_once() -> None:
-    """Who asks twice does not want to wait for a record."""
+def test_a_third_one_comes_at_once() -> None:
+    """The second says that it is urgent; who asks three times does not want to wait for a record."""
     steps = []
 
     def work() -> None:
-        with held_back():
+        with held_back() as wants_end:
             kill(signal.SIGINT)
-            steps.append("first")
             kill(signal.SIGTERM)
-            steps.append("second")
+            steps.append(wants_end())
+            kill(signal.SIGTERM)
+            steps.append(3)
 
     with pytest.raises(KeyboardInterrupt):
         work()
 
-    assert steps == ["first"]
+    assert steps == [2]
 
 
 def test_an_error_of_the_block_is_more_important() -> None:

@@ -103,7 +103,7 @@ def test_ledger_of_an_older_version_gets_the_tables(project: Project) -> None:
     """A ledger that has no fingerprints yet gets them with the next run."""
     project.database.execute(
         "DROP TABLE pgrollout.fingerprint, pgrollout.catalog, pgrollout.baseline;"
-        "DELETE FROM pgrollout.upgrade WHERE number = 2"
+        "ALTER TABLE pgrollout.step DROP COLUMN before; DELETE FROM pgrollout.upgrade WHERE number > 1"
     )
     project.write({"2_b.sql": "CREATE TABLE b (id int);\n"})
 

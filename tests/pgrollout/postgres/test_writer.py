@@ -353,15 +353,19 @@ def test_call_that_commits_is_explained_in_a_wrapped_file(project: Project) -> N
         project.apply()
 
 
-def test_statement_that_needs_to_be_alone_in_a_wrapped_file(project: Project) -> None:
-    """The server refuses it, nothing is kept, and the error says which directive lets it run."""
-    project.write({"1_a.sql": "CREATE TABLE a (id int);\nCREATE INDEX CONCURRENTLY a_idx ON a (id);\n"})
+def test_statement_that_needs_to_be_alone_in_a_wrapped_file(any_project: Project) -> None:
+    """It runs alone, what stands before and after it in a transaction each, and the row is Atlas's in the end."""
+    any_project.write(
+        {"1_a.sql": "CREATE TABLE a (id int);\nVACUUM a;\nCREATE TABLE b (id int);\nCREATE TABLE c (id int);\n"}
+    )
 
-    with pytest.raises(StatementFailed, match="atlas:txmode none") as caught:
-        project.apply()
+    any_project.apply()
 
-    assert str(caught.value.place) == "1_a.sql:2:1"
-    assert not project.exists("a")
+    assert any_project.database.execute("SELECT position, kind, outcome FROM pgrollout.step ORDER BY id") == [
+        (1, "transaction", "done"), (2, "alone", "done"), (3, "transaction", "done"),
+    ]  # fmt: skip
+    assert any_project.rows()[0][3:7] == (4, 4, "", "")
+    assert any_project.rows()[0][8] is None
 
 
 def test_statement_that_fails_alone(project: Project) -> None:
@@ -1018,7 +1022,7 @@ def a_writer(project: Project, wants_end: Callable[[Connection], bool]) -> Itera
         executing = Executing(
             connection, records, state.ledger, supervisor, lambda: int(wants_end(other)), has_lease=False
         )
-        yield Writer(executing, settings), connection
+        yield Writer(executing, settings, lambda *_: ""), connection
 
 
 def test_interrupt_between_two_pieces(project: Project) -> None:
@@ -1058,7 +1062,7 @@ def test_interrupt_between_intent_and_statement(project: Project) -> None:
     assert project.database.execute(ended) == [("alone", "interrupted")]
     assert project.rows()[1][3:7] == (0, 1, "", "")
 
-    project.apply()
+    project.apply(project.settings(small_table_bytes=0))
 
     assert project.exists("a_idx")
     assert project.database.execute(ended) == [("alone", "interrupted"), ("alone", "done")]
