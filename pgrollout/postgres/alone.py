@@ -55,8 +55,10 @@ _PATIENT = (
     "SET client_connection_check_interval = 0",
 )
 _AS_BEFORE = (
-    "SELECT pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('pgrollout.alone_timeout'), false)"
+    "SELECT pg_catalog.set_config('statement_timeout', coalesce(nullif(pg_catalog.current_setting("
+    "'pgrollout.alone_timeout', true), ''), pg_catalog.current_setting('statement_timeout')), false)"
 )
+"""What the statement ran may have reset everything."""
 
 
 class Alone:

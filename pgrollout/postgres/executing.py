@@ -21,6 +21,7 @@ from pgrollout.postgres.execute import ConnectionLost, CopyFromClient, Failure, 
 from pgrollout.postgres.ledger import Ledger
 from pgrollout.postgres.records import File, Records
 from pgrollout.postgres.supervisor import Supervisor, Watch
+from pgrollout.progress import LOG_SECONDS
 from pgrollout.quoting import literal, name
 from pgrollout.segments import sets_session
 
@@ -96,6 +97,7 @@ class Executing:
         )
         # Sent in the transaction that writes the first row: a first file that fails leaves neither table nor ledger.
         self._preparation = revisions.create_sql(records.table) + "".join(ledger.upgrades(before)) + start
+        self._next_line = 0.0
         self._is_fresh = True
         self._name = connection.info.parameter_status("application_name") or ""
         self._deadlock_timeout_ms = 1000.0
@@ -121,7 +123,10 @@ class Executing:
     def say(self, doing: str) -> None:
         """Tell what is waited for: a person who watches, and the log."""
         self.supervisor.say(doing)
-        log.info('waiting reason="%s"', doing.replace('"', "'"))
+        now = time.monotonic()
+        if now >= self._next_line:
+            log.info('waiting reason="%s"', doing.replace('"', "'"))
+            self._next_line = now + LOG_SECONDS
 
     @property
     def has_started(self) -> bool:

@@ -18,10 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pgrollout.lock_mode import Lock, Mode, Reach
+from pgrollout.postgres import sqlstate
 from pgrollout.postgres.connection import Connection
 from pgrollout.quoting import literal, name
 
-IN_THE_WAY = "PR003"
+IN_THE_WAY = sqlstate.BLOCKED
 """SQLSTATE of a guard that found others in the way; its DETAIL is a JSON array of them."""
 YOUNG_MS = 100
 """A transaction that is younger than this is likely to end in time: the guard waits for it in the queue."""

@@ -79,9 +79,10 @@ def take(connection: Connection, schema: str, before: Lease, run: str, holder: s
 
 
 def beat(connection: Connection, schema: str, token: int) -> bool:
-    """Give a sign of life; False if the token is not the newest any more."""
+    """Give a sign of life; False if the token is not the newest any more, or was given back."""
     done = connection.execute(
-        f"UPDATE {name(schema, 'lease')} SET heartbeat = pg_catalog.clock_timestamp() WHERE token = {token}".encode()
+        f"UPDATE {name(schema, 'lease')} SET heartbeat = pg_catalog.clock_timestamp() "
+        f"WHERE token = {token} AND pg_catalog.isfinite(heartbeat)".encode()
     )
     return done.rowcount == 1
 

@@ -235,15 +235,10 @@ class _Patience:
         self._since = self._since or now
         deadline = self._since + self._database.table_lock_deadline_ms / 1000
         self._said = self._said or refused.failure.message
-        self._evicts = False
         if self._locks:
-            found = [
-                each for each in guard.blockers(supervisor.connection, self._locks) if each.is_in_the_way is not False
-            ]
-            self._evicts = bool(found) and all(each.is_autovacuum and not each.prevents_wraparound for each in found)
-            if not self._evicts:
-                guard.wait_until_clear(supervisor.connection, self._locks, deadline, self._report, executing.is_to_end)
-                self.has_looked_twice = True
+            guard.wait_until_clear(supervisor.connection, self._locks, deadline, self._report, executing.is_to_end)
+            self.has_looked_twice = True
+            self._evicts = any(each.gives_way for each in guard.blockers(supervisor.connection, self._locks))
         executing.stop_if_asked()
         if time.monotonic() >= deadline:
             waited_ms = round((time.monotonic() - self._since) * 1000)
@@ -253,17 +248,16 @@ class _Patience:
         executing.stop_if_asked()
 
     def _report(self, found: Sequence[Blocker]) -> None:
-        said = "; ".join(str(each) for each in found)
-        if said and said != self._said:
-            self._said = said
-            self._executing.say(f"waiting for the tables of {self._file.name}: {said}")
+        self._said = "; ".join(str(each) for each in found)
+        self._executing.say(f"waiting for the tables of {self._file.name}: {self._said}")
 
 
 def _guards(content: Content, segment: Segment, small: Collection[int]) -> dict[int, tuple[Lock, ...]]:
     """Return what each statement of a segment must have locked before; nothing in a block that can write nothing."""
     if segment.kind is Kind.BLOCK and is_read_only(content.statements[segment.first]):
         return {}
-    found = dict(guarded(content.statements[segment.first : segment.last + 1]))
+    statements = content.statements[segment.first : segment.last + 1]
+    found = dict(guarded(statements, custom_delimiter=content.custom_delimiter))
     for index in small:
         if segment.first <= index <= segment.last and (what := outside_of(content, index)):
             found[index] = (Lock(what.table, Mode.SHARE),)
