@@ -21,7 +21,7 @@ from pgrollout.errors import ExitCode
 from pgrollout.settings import Database
 from pgrollout.stages.stage import Report
 from tests.flows.conftest import PrefectServer
-from tests.project import Project, backend_in, lock_holder, observed
+from tests.project import AT_THE_GATE, GATE, Project, backend_in, lock_holder, observed
 
 EAGER = "from pgrollout import progress; progress.LOG_SECONDS = 1; from flows.migrate import main; main()"
 """``python -m flows.migrate`` with a line for what takes longer than a second."""
@@ -123,10 +123,7 @@ def test_log_says_who_records_the_run(project: Project, prefect_server: PrefectS
 
 def test_ctrl_c_spares_the_temporary_server(project: Project, prefect_home: Path) -> None:
     """Ctrl-C reaches every process of the command, and Prefect's server all the same records how the run ended."""
-    gate = 4712
-    project.write(
-        {"3_slow.sql": f"-- Slow.\nCREATE TABLE slow (id int);\nSELECT pg_advisory_xact_lock_shared({gate});\n"}
-    )
+    project.write({"3_slow.sql": f"-- Slow.\nCREATE TABLE slow (id int);\n{AT_THE_GATE};\n"})
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.migrate"],
         cwd=project.root,
@@ -136,8 +133,8 @@ def test_ctrl_c_spares_the_temporary_server(project: Project, prefect_home: Path
         text=True,
         start_new_session=True,
     )
-    with lock_holder(project.database, gate), observed(process):
-        backend_in(project.database, "pg_advisory_xact_lock_shared")
+    with lock_holder(project.database, GATE), observed(process):
+        backend_in(project.database, "pg_try_advisory_xact_lock_shared")
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
 
