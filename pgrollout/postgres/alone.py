@@ -55,10 +55,12 @@ _PATIENT = (
     "SET client_connection_check_interval = 0",
 )
 _AS_BEFORE = (
-    "SELECT pg_catalog.set_config('statement_timeout', coalesce(nullif(pg_catalog.current_setting("
-    "'pgrollout.alone_timeout', true), ''), pg_catalog.current_setting('statement_timeout')), false)"
+    "SELECT pg_catalog.set_config('statement_timeout', CASE "
+    "WHEN pg_catalog.current_setting('pgrollout.alone_timeout', true) OPERATOR(pg_catalog.<>) '' "
+    "THEN pg_catalog.current_setting('pgrollout.alone_timeout') "
+    "ELSE pg_catalog.current_setting('statement_timeout') END, false)"
 )
-"""What the statement ran may have reset everything."""
+"""Unless the statement has itself reset everything."""
 
 
 class Alone:

@@ -801,6 +801,15 @@ def test_an_invalid_index_is_no_index(any_project: Project, build: str) -> None:
 INDEXES_OF_A = "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'a'::regclass"
 
 
+def test_code_that_resets_everything(any_project: Project) -> None:
+    """What is set again after a statement that ran alone may be gone: its end is recorded all the same."""
+    any_project.write({"1_a.sql": f"{NONE}DO $$ BEGIN COMMIT; RESET ALL; END $$;\nCREATE TABLE a (id int);\n"})
+
+    any_project.apply()
+
+    assert any_project.rows()[0][3:7] == (2, 2, "", "")
+
+
 def test_code_that_commits_and_fails_is_a_question(any_project: Project) -> None:
     """What it had committed stays: nobody but a person can tell whether it may run again."""
     any_project.write(
