@@ -15,10 +15,6 @@ import psycopg
 from pgrollout.postgres.connection import Connection
 from pgrollout.quoting import literal, name
 
-TAKE_LOCK_TIMEOUT_MS = 1000
-"""How long taking it over may wait for a transaction that has passed the fence, before that is looked at again."""
-
-
 AGE_MS = (
     "CASE WHEN pg_catalog.isfinite(heartbeat) "
     "THEN (EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - heartbeat) * 1000)::float8 END"
@@ -65,14 +61,13 @@ def take(connection: Connection, schema: str, before: Lease, run: str, holder: s
 
     None also while a transaction that has passed the fence is still open: end it, then ask again.
     """
+    # One statement, and no transaction of several: who dies or is frozen in it keeps nobody else from taking it.
     taken = (
         f"UPDATE {name(schema, 'lease')} SET token = token + 1, run = {literal(run)}, holder = {literal(holder)}, "
         f"heartbeat = pg_catalog.clock_timestamp() WHERE token = {before.token} RETURNING token"
     )
     try:
-        with connection.transaction():
-            connection.execute(f"SET LOCAL lock_timeout = {TAKE_LOCK_TIMEOUT_MS}")
-            row = connection.execute(taken.encode()).fetchone()
+        row = connection.execute(taken.encode()).fetchone()
     except psycopg.errors.LockNotAvailable:
         return None
     return int(row[0]) if row else None
@@ -80,11 +75,14 @@ def take(connection: Connection, schema: str, before: Lease, run: str, holder: s
 
 def beat(connection: Connection, schema: str, token: int) -> bool:
     """Give a sign of life; False if the token is not the newest any more, or was given back."""
-    done = connection.execute(
+    sign = (
         f"UPDATE {name(schema, 'lease')} SET heartbeat = pg_catalog.clock_timestamp() "
-        f"WHERE token = {token} AND pg_catalog.isfinite(heartbeat)".encode()
+        f"WHERE token = {token} AND pg_catalog.isfinite(heartbeat)"
     )
-    return done.rowcount == 1
+    try:
+        return connection.execute(sign.encode()).rowcount == 1
+    except psycopg.errors.LockNotAvailable:
+        return True  # somebody is at that row: the next one tells
 
 
 def give_back_sql(schema: str, token: int) -> str:

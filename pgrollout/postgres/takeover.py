@@ -37,8 +37,8 @@ class Orphan:
     """The online build it is at, how far that is, and whom it waits for; None if it is at none."""
 
 
-# Token 0 is of runs that began before there was a ledger: theirs only once their first commit has made it. Those that
-# wait for their turn have the same name, and no row.
+# Token 0 is of runs that began before there was a ledger, ``watch`` of supervising connections: of dead runs only if they
+# have come to write something. Those that wait for their turn have the same names, and no row.
 _ORPHANS = """
 SELECT a.pid, a.application_name, a.usename::text,
     CASE WHEN a.state = 'active' AND p.command IN ('CREATE INDEX CONCURRENTLY', 'REINDEX CONCURRENTLY') THEN
@@ -49,11 +49,14 @@ SELECT a.pid, a.application_name, a.usename::text,
 FROM pg_catalog.pg_stat_activity a
 LEFT JOIN pg_catalog.pg_stat_progress_create_index p USING (pid)
 WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
-  AND a.application_name ~ '^pgrollout/[^/]+/[0-9]{1,18}$'
-  AND (pg_catalog.split_part(a.application_name, '/', 3)::bigint BETWEEN 1 AND %(token)s - 1
-       OR pg_catalog.split_part(a.application_name, '/', 3)::bigint = 0
-          AND EXISTS (SELECT FROM {runs} r WHERE r.id = pg_catalog.split_part(a.application_name, '/', 2)
-                      AND r.token < %(token)s))
+  AND CASE
+      WHEN a.application_name ~ '^pgrollout/[^/]+/0*[1-9][0-9]{0,17}$'
+          THEN pg_catalog.split_part(a.application_name, '/', 3)::bigint < %(token)s
+      WHEN a.application_name ~ '^pgrollout/[^/]+/(0|watch)$'
+          THEN pg_catalog.split_part(a.application_name, '/', 2) = %(run)s
+              OR EXISTS (SELECT FROM {runs} r WHERE r.id = pg_catalog.split_part(a.application_name, '/', 2)
+                         AND r.token < %(token)s)
+      ELSE false END
 """
 _TERMINATE = """
 SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a
@@ -61,10 +64,18 @@ WHERE a.pid = %s AND a.application_name = %s
 """
 
 
-def orphans(connection: Connection, schema: str, token: int) -> tuple[Orphan, ...]:
-    """Return the backends of attempts with a token older than this one."""
+def orphans(connection: Connection, schema: str, token: int, run: str) -> tuple[Orphan, ...]:
+    """
+    Return the backends of attempts with a token older than this one.
+
+    Args:
+        connection: The supervising connection.
+        schema: The ledger's schema.
+        token: The token; older ones are others'.
+        run: The run that had the lease before, which may have written nothing else.
+    """
     query = _ORPHANS.replace("{runs}", name(schema, "run").replace("%", "%%"))
-    return tuple(Orphan(*row) for row in connection.execute(query.encode(), {"token": token}).fetchall())
+    return tuple(Orphan(*row) for row in connection.execute(query.encode(), {"token": token, "run": run}).fetchall())
 
 
 def terminate(connection: Connection, found: tuple[Orphan, ...]) -> None:
@@ -84,7 +95,7 @@ def terminate(connection: Connection, found: tuple[Orphan, ...]) -> None:
         log.warning('backend of an earlier run ended pid=%d run="%s"', orphan.pid, orphan.application_name)
 
 
-def end_all(connection: Connection, schema: str, token: int, report: Callable[[str], None]) -> None:
+def end_all(connection: Connection, schema: str, token: int, run: str, report: Callable[[str], None]) -> None:
     """
     End every backend of an older token, and return when all are gone.
 
@@ -94,13 +105,14 @@ def end_all(connection: Connection, schema: str, token: int, report: Callable[[s
         connection: The supervising connection.
         schema: The ledger's schema.
         token: The token that was taken; older ones are others'.
+        run: The run that had the lease before.
         report: Told what is waited for.
 
     Raises:
         OrphanNotOurs: The role may not end one of them.
     """
     logged: float | None = None
-    while found := orphans(connection, schema, token):
+    while found := orphans(connection, schema, token, run):
         terminate(connection, found)
         for orphan in found:
             if orphan.build is None:

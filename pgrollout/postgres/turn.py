@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS = (0.025, 0.25)
 """Shortest and longest pause between two looks whether another run has ended."""
 REPORT_SECONDS = 10.0
+LOCK_TIMEOUT_MS = 1000
+"""How long the supervising connection waits for a lock, as of a transaction that has passed the fence."""
 FIRST = 0
 """Token of a run on a database without a ledger: Atlas's lock alone guards until its first commit makes one."""
 
@@ -47,6 +49,7 @@ class Turn:
         self._reported: float | None = None
         self._pause = PAUSE_SECONDS[0]
         self._is_prepared = False
+        self._taken_from = ""
         self.is_taken_over = False
         """Whether the lease was taken over from a run that died."""
 
@@ -64,8 +67,10 @@ class Turn:
             OrphanNotOurs: A dead run has left a backend that this role may not end.
         """
         if not self._is_prepared:
-            # A heartbeat must not wait for a standby, and is written whatever the role's defaults are.
-            self._connection.execute("SET default_transaction_read_only = off; SET synchronous_commit = local")
+            # A heartbeat must wait for no standby and for nobody's lock, and is written whatever the role's defaults are.
+            self._connection.execute(
+                f"SET default_transaction_read_only = off; SET synchronous_commit = local; SET lock_timeout = {LOCK_TIMEOUT_MS}"
+            )
             self._is_prepared = True
         held = lease.read(self._connection, ledger.schema) if ledger.exists else None
         if other := self._other(held):
@@ -76,7 +81,10 @@ class Turn:
         self.is_taken_over = held.age_ms is not None
         if self.is_taken_over:
             log.warning('run taken over from run="%s" silent_ms=%d', held, held.age_ms)
-        takeover.terminate(self._connection, takeover.orphans(self._connection, ledger.schema, held.token + 1))
+        takeover.terminate(
+            self._connection, takeover.orphans(self._connection, ledger.schema, held.token + 1, held.run)
+        )
+        self._taken_from = held.run
         token = lease.take(self._connection, ledger.schema, held, self._run, self._holder)
         if token is None:
             self._wait("another run was quicker")
@@ -88,7 +96,7 @@ class Turn:
         supervisor = Supervisor(self._connection, schema, self._database.lease_timeout_ms, reporter)
         with supervisor.started(token if token != FIRST else None):
             if token != FIRST:
-                takeover.end_all(self._connection, schema, token, reporter.note)
+                takeover.end_all(self._connection, schema, token, self._taken_from, reporter.note)
             yield supervisor
 
     def give_back(self, schema: str, token: int) -> None:
@@ -110,7 +118,7 @@ class Turn:
             return None
         ours: tuple[Orphan, ...] = ()
         if held is not None:
-            ours = takeover.orphans(self._connection, self._database.ledger_schema, held.token + 1)
+            ours = takeover.orphans(self._connection, self._database.ledger_schema, held.token + 1, held.run)
         theirs = [holder for holder in holders if holder.pid not in {orphan.pid for orphan in ours}]
         return "; ".join(map(str, theirs)) or None
 
