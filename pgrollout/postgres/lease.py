@@ -86,8 +86,13 @@ def beat(connection: Connection, schema: str, token: int) -> bool:
 
 
 def give_back_sql(schema: str, token: int) -> str:
-    """Return the SQL that gives the lease back, so that the next run need not wait for it to grow old."""
+    """
+    Return the SQL that gives the lease back, so that the next run need not wait for it to grow old.
+
+    A run whose end could not be recorded keeps it: the next one sees that it was lost, and records that.
+    """
     return (
-        f"UPDATE {name(schema, 'lease')} SET heartbeat = '-infinity' "
-        f"WHERE token OPERATOR(pg_catalog.=) {token} AND pg_catalog.isfinite(heartbeat)"
+        f"UPDATE {name(schema, 'lease')} l SET heartbeat = '-infinity' "
+        f"WHERE token OPERATOR(pg_catalog.=) {token} AND pg_catalog.isfinite(heartbeat) AND NOT EXISTS "
+        f"(SELECT FROM {name(schema, 'run')} r WHERE r.id OPERATOR(pg_catalog.=) l.run AND r.ended_at IS NULL)"
     )
