@@ -29,6 +29,10 @@ ui: setup  ## start a Prefect server with the deployments registered, for the br
 test: setup  ## run all tests but e2e, on each core
 	@$(BIN)/python -m pytest -m "not e2e" --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
+.PHONY: kill-matrix
+kill-matrix: setup  ## kill runs at every message, in every way; takes hours, writes docs/kill-matrix.md
+	@$(BIN)/python -m tests.kill_matrix --report docs/kill-matrix.md
+
 .PHONY: check
 check: setup  ## ruff and mypy
 	@$(BIN)/ruff format --check .
@@ -47,4 +51,4 @@ clean:  ## remove the environment and the local state
 
 .PHONY: help
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
