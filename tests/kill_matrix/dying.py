@@ -167,8 +167,15 @@ class _Attempts:
             self._resolve(verdict.is_done, verdict.undo, run.said)
         return False
 
+    def _end_lost_run(self) -> None:
+        """Let a run that died when all was done count as dead, and the next one record its end."""
+        if not self.problems and self._database.execute(oracle.LOST):
+            until(lambda: self._database.execute(oracle.IS_DEAD), "the lost run counts as dead")
+            self.run_again()
+
     def left(self, *, may_be_lost: bool) -> list[str]:
         """Return what is wrong with what the runs did, and with what they left."""
+        self._end_lost_run()
         entries = self._log.read(self._database)
         return [
             *oracle.effects(self._scenario, self._database, entries, may_be_lost=may_be_lost),

@@ -103,7 +103,9 @@ def _be_born(request: dict[str, Any]) -> None:
     except SystemExit as ended:
         sys.stdout.flush()
         sys.stderr.flush()
-        _code_file(output).write_text(str(ended.code))
+        written = output.with_suffix(".ending")
+        written.write_text(str(ended.code))
+        written.rename(_code_file(output))
     os._exit(0)
 
 

@@ -46,11 +46,18 @@ UNION ALL SELECT 'a transaction is prepared: ' || gid FROM pg_prepared_xacts WHE
 _LEDGER = """
 SELECT 'the intent of ' || version || ', statement ' || position || ' is open' FROM pgrollout.step WHERE ended_at IS NULL
 UNION ALL SELECT 'the run ' || id || ' has no end' FROM pgrollout.run WHERE ended_at IS NULL OR outcome IS NULL
+UNION ALL SELECT 'the lease of ' || run || ' was not given back' FROM pgrollout.lease WHERE isfinite(heartbeat)
 UNION ALL SELECT 'statement ' || position || ' of ' || version || ' was done ' || count(*) || ' times, says the ledger'
 FROM pgrollout.step WHERE outcome = 'done' AND kind <> 'resolve' GROUP BY version, position HAVING count(*) > 1
 UNION ALL SELECT 'the history has ' || applied || ' of ' || total || ' statements of ' || version || ': ' || error
 FROM atlas_schema_revisions.atlas_schema_revisions WHERE applied <> total OR error <> ''
 """
+
+
+LOST = "SELECT 1 FROM pgrollout.lease WHERE isfinite(heartbeat)"
+"""The lease was not given back: its run died when all was done."""
+IS_DEAD = "SELECT 1 FROM pgrollout.lease WHERE clock_timestamp() - heartbeat > interval '1.1 s'"
+"""Longer ago than the runs here let a lease live."""
 
 
 @dataclass(frozen=True)
