@@ -40,8 +40,10 @@ LABELS = (
     _label("intent", rf"^INSERT INTO {_LEDGER}\"?step\b.*'alone'"),
     _label("record", r'^INSERT INTO "?\w+"?\."?atlas_schema_revisions\b'),
     _label("take", rf"^UPDATE {_LEDGER}\"?lease\"? SET token", side=Side.WATCH),
-    _label("beat", rf"^UPDATE {_LEDGER}\"?lease\"? SET heartbeat = pg_catalog\.clock", side=Side.WATCH, is_boundary=False),
-    _label("give back", rf"^UPDATE {_LEDGER}\"?lease\"? SET heartbeat = '-infinity'", side=Side.WATCH),
+    _label(
+        "beat", rf"^UPDATE {_LEDGER}\"?lease\"? SET heartbeat = pg_catalog\.clock", side=Side.WATCH, is_boundary=False
+    ),
+    _label("give back", rf"^UPDATE {_LEDGER}\"?lease\"?( l)? SET heartbeat = '-infinity'", side=Side.WATCH),
     _label("clean up", r"^(DROP INDEX (CONCURRENTLY )?IF EXISTS|ALTER TABLE .* FINALIZE)"),
     _label("trial", r"^CREATE (TEMPORARY TABLE|(UNIQUE )?INDEX) .*\"pg_temp\"", only_reads=True),
     _label("lock", r"^SELECT pg_catalog\.pg_try_advisory_lock\b"),

@@ -188,7 +188,7 @@ SCENARIOS = (
     _alone(
         "unique index with duplicates",
         "CREATE UNIQUE INDEX CONCURRENTLY big_key ON big (twice)",
-        _BUILD_HOLDS,
+        {name: sql for name, sql in _BUILD_HOLDS.items() if sql != SNAPSHOT},  # it fails before it waits for snapshots
         verdict=Verdict("duplicate|could not create unique index", "DELETE FROM big WHERE id > 100", always=True),
     ),
     _alone(
