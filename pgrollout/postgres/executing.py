@@ -33,6 +33,8 @@ WAIT_SHARE = 0.25
 ``deadlock_timeout``, so that the application is no deadlock's victim."""
 IDLE_SHARE = 0.5
 """Share of the stall budget after which the server ends a transaction that its client has left open."""
+NO_IDLE_LIMIT = "SET idle_session_timeout = 0;\n"
+"""Once there is a lease, its heartbeat tells who is alive."""
 CHECK_CLIENT_MS = 100
 """How often the server looks whether a client that waits for it is still there."""
 _RECORDS_BUDGET_MS = 10_000
@@ -93,7 +95,7 @@ class Executing:
         start = (
             ledger.record_run_sql(before.schema, records.run)
             if has_lease
-            else ledger.start_run_sql(before, records.run)
+            else ledger.start_run_sql(before, records.run) + NO_IDLE_LIMIT
         )
         # Sent in the transaction that writes the first row: a first file that fails leaves neither table nor ledger.
         self._preparation = revisions.create_sql(records.table) + "".join(ledger.upgrades(before)) + start

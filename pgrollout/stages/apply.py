@@ -139,6 +139,7 @@ class _Run:
     session: Session
     started: float
     applied: list[AppliedFile] = field(default_factory=list)
+    _contents: dict[str, Content] = field(default_factory=dict)
 
     def run(self) -> ApplyReport:
         """Look what is pending, until there is nothing or the turn is ours; nothing is written before."""
@@ -155,6 +156,7 @@ class _Run:
             token = turn.take(state.ledger)
             if token is None:
                 continue
+            self.contents(todo)
             try:
                 report = self._attempt(turn, token)
             finally:
@@ -174,6 +176,9 @@ class _Run:
             session = read_session(connection, database)
             turn.check_same_server(self.session, session)
             supervisor.watch_over((session.backend_pid, session.backend_start))
+            if token == FIRST:
+                # No lease tells whether we are alive until the first commit: then the server ends who is not.
+                connection.execute(f"SET idle_session_timeout = {database.lease_timeout_ms}".encode())
             with atlas_lock.held(connection, wait_ms=turn.left_ms):
                 state = read_state(connection, database)
                 if token == FIRST and state.ledger.exists:
@@ -186,6 +191,12 @@ class _Run:
         if self.request.choice.needs_clean(state):
             check_clean(self.watch, self.request.database, state.table)
         return todo
+
+    def contents(self, todo: Pending) -> Mapping[str, Content]:
+        """Return what the pending files say; each is read once, before anything is locked."""
+        missing = [migration for migration in todo.migrations if migration.name not in self._contents]
+        self._contents.update(read_contents(missing))
+        return {migration.name: self._contents[migration.name] for migration in todo.migrations}
 
     def is_something(self, state: State, todo: Pending) -> bool:
         """Whether there is anything to do, be it only to record the end of a run that died after its last file."""
@@ -216,7 +227,7 @@ class _Run:
         )
 
     def _dry_run(self, state: State, todo: Pending) -> ApplyReport:
-        plan = self.plan(state, todo, read_contents(todo.migrations))
+        plan = self.plan(state, todo, self.contents(todo))
         names = tuple(migration.name for migration in todo.migrations)
         report = self.report(state, plan, Outcome.DONE, f"dry run: {_counted(len(names))} would be applied")
         return report.model_copy(update={"would_apply": names, "after": state.current})
@@ -241,7 +252,7 @@ class _Attempt:
         todo = owner.decide(state)
         if not (self.is_taken_over or owner.is_something(state, todo)):
             return owner.report(state, None, Outcome.NOTHING_TO_DO, NOTHING)
-        contents = read_contents(todo.migrations)
+        contents = owner.contents(todo)
         plan = owner.plan(state, todo, contents)
         run = Run(
             id=owner.run_id,
@@ -330,7 +341,7 @@ class _Attempt:
         files = {migration.version: self._file(contents[migration.name], todo) for migration in todo.migrations}
         settle(executing, writer.alone, state.ledger.open_intents, files)
         todo = self.owner.decide(read_state(self.connection, self.owner.request.database))
-        return todo, read_contents(todo.migrations)
+        return todo, self.owner.contents(todo)
 
     def _file(self, content: Content, todo: Pending) -> "File":
         from pgrollout.postgres.records import File

@@ -144,6 +144,7 @@ class _Attempts:
                     meet(run)
                     meet = None
                 if self.is_done_after(run):
+                    self._end_lost_run()
                     return
                 waited += run.wait() == WAIT
             finally:
@@ -175,7 +176,6 @@ class _Attempts:
 
     def left(self, *, may_be_lost: bool) -> list[str]:
         """Return what is wrong with what the runs did, and with what they left."""
-        self._end_lost_run()
         entries = self._log.read(self._database)
         return [
             *oracle.effects(self._scenario, self._database, entries, may_be_lost=may_be_lost),

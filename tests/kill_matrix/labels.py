@@ -48,7 +48,7 @@ LABELS = (
     _label("trial", r"^CREATE (TEMPORARY TABLE|(UNIQUE )?INDEX) .*\"pg_temp\"", only_reads=True),
     _label("lock", r"^SELECT pg_catalog\.pg_try_advisory_lock\b"),
     _label("unlock", r"^SELECT pg_catalog\.pg_advisory_unlock\b"),
-    _label("close", r"^Terminate$"),
+    _label("close", r"^Terminate$", is_boundary=False),
     _label("look", r"^(SELECT|WITH|SHOW|SET|RESET|BEGIN|COMMIT|ROLLBACK|CLOSE ALL)\b", only_reads=True),
 )
 SEGMENT = Label("segment", re.compile(""))
