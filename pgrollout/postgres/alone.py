@@ -218,8 +218,9 @@ class Alone:
                 answer = executing.send(statement.text, doing, cancelled_at=cancelled_at, left_at=left_at)
             tries += 1
             is_online = what is not None and what.form in ONLINE
-            if not isinstance(answer, Failure) or is_online or not _is_busy(answer, watch.stall):
-                return answer, watch.stall
+            stall = executing.supervisor.stall(watch)
+            if not isinstance(answer, Failure) or is_online or not _is_busy(answer, stall):
+                return answer, stall
             waited_ms = round((time.monotonic() - started) * 1000)
             if executing.wants_end():
                 self._end(file, statement, "interrupted")

@@ -108,6 +108,7 @@ class Supervisor:
         self._token: int | None = None
         self._backend: tuple[int, str] = (0, "")
         self._watch: Watch | None = None
+        self._looking = threading.Lock()
         self._ended = threading.Event()
 
     @contextmanager
@@ -149,6 +150,11 @@ class Supervisor:
         finally:
             self._watch = None
 
+    def stall(self, watch: Watch) -> Stall | None:
+        """Return why it was cancelled, if it was by us: the server's answer to it may be here before the one to us."""
+        with self._looking:
+            return watch.stall
+
     def _run(self) -> None:
         next_beat = time.monotonic() + self._beat_seconds
         next_progress = 0.0
@@ -171,10 +177,12 @@ class Supervisor:
 
     def _look(self, watch: Watch) -> None:
         pid, start = self._backend
-        row = self.connection.execute(
-            _WATCH, {"pid": pid, "start": start, "limit": watch.budget_ms * WORK_SHARE}
-        ).fetchone()
-        if row is not None and row[1]:
+        with self._looking:
+            row = self.connection.execute(
+                _WATCH, {"pid": pid, "start": start, "limit": watch.budget_ms * WORK_SHARE}
+            ).fetchone()
+            if row is None or not row[1]:
+                return
             waited_ms, waiters, was_waiting, _ = row
             watch.stall = Stall(waited_ms, waiters, was_waiting)
             log.info(

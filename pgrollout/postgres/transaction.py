@@ -90,7 +90,7 @@ class Transactions:
             ConnectionBroken: The connection was lost.
         """
         guards = _guards(file.content, segment, small)
-        patience = _Patience(self._executing, self._database, file, guards)
+        patience = _Patience(self._executing, self._database, file, guards, self.budget_ms(file))
         while True:
             refused = self._try(file, segment, records, guards, patience, is_first=is_first, plain=plain)
             if refused is None:
@@ -184,7 +184,8 @@ class Transactions:
 
     def _refused(self, file: File, message: Message, failure: Failure, watch: Watch) -> Refused:
         part, offset = message.failed(failure)
-        is_busy = _is_busy(part, failure, watch.stall)
+        stall = self._executing.supervisor.stall(watch)
+        is_busy = _is_busy(part, failure, stall)
         if part.piece is None:
             doing = f"preparing, recording or committing {file.name}"
             return Refused(failure, None, self._executing.refused(doing, failure), is_busy)
@@ -196,9 +197,9 @@ class Transactions:
             budget_ms = self.budget_ms(file)
             held_ms = round((time.monotonic() - watch.since) * 1000)
             place = place_at(file.name, file.content.text, at)
-            waited = (watch.stall.waited_ms, watch.stall.waiters) if watch.stall else (0, 0)
+            waited = (stall.waited_ms, stall.waiters) if stall else (0, 0)
             is_servers = self._database.stall_guard == "server" and held_ms >= _server_ms(budget_ms)
-            if watch.stall is not None or is_servers:
+            if stall is not None or is_servers:
                 how = self._recipe(file.content, index)
                 error = StallBudgetExceeded(place, file.version, *waited, budget_ms, held_ms, how)
         return Refused(failure, index, error, is_busy)
@@ -208,13 +209,19 @@ class _Patience:
     """Waits for those who are in the way of a segment, outside the lock queue."""
 
     def __init__(
-        self, executing: Executing, database: Database, file: File, guards: Mapping[int, tuple[Lock, ...]]
+        self,
+        executing: Executing,
+        database: Database,
+        file: File,
+        guards: Mapping[int, tuple[Lock, ...]],
+        budget_ms: int,
     ) -> None:
         self.has_looked_twice = False
         """Whether who is in the way, and whose age cannot be seen, was found to be young."""
         self._executing = executing
         self._database = database
         self._file = file
+        self._wait_ms = executing.wait_ms(budget_ms)
         self._locks = tuple(lock for locks in guards.values() for lock in locks)
         self._since: float | None = None
         self._tries = 0
@@ -225,7 +232,8 @@ class _Patience:
         """Return what makes autovacuum give way, at the start of the transaction: it blocks nobody else."""
         if not self._evicts:
             return []
-        return guard.bounded(guard.evict_sql(self._locks), self._executing.eviction_ms)
+        evicted = guard.bounded(guard.evict_sql(self._locks), self._executing.eviction_ms)
+        return ["SET LOCAL lock_timeout = 0", *evicted, f"SET LOCAL lock_timeout = {self._wait_ms}"]
 
     def wait(self, refused: Refused) -> None:
         """Return when the segment may be tried again."""
