@@ -28,3 +28,8 @@ def literal(value: str | int | None) -> str:
 def name(*parts: str) -> str:
     """Return the parts as a quoted, dotted name: ``"app"."orders"``."""
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+
+
+def bare(quoted: str) -> str:
+    """Return a quoted, dotted name as a person says it, for the log: ``app.orders``."""
+    return quoted.replace('"', "")

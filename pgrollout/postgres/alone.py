@@ -29,6 +29,7 @@ from pgrollout.postgres.execute import Failure
 from pgrollout.postgres.executing import CHECK_CLIENT_MS, Executing
 from pgrollout.postgres.records import File, FileError, Recipe, message_of
 from pgrollout.postgres.supervisor import Stall
+from pgrollout.quoting import bare
 from pgrollout.segments import Kind
 from pgrollout.settings import Database
 from pgrollout.statement import Statement
@@ -144,7 +145,7 @@ class Alone:
             place = place_at(file.name, file.content.text, statement.start)
             raise IndexDiffers(place, found.index, found.there, found.asked)
         if found.state is State.CARCASS:
-            log.warning("index was invalid, it is dropped and built again index=%s", found.index)
+            log.warning("index was invalid, it is dropped and built again index=%s", bare(found.index))
             self.drop([found.index])
         return found
 
@@ -191,7 +192,10 @@ class Alone:
         if file.resumes is None or file.resumes.applied != statement.index:
             return False
         log.warning(
-            "index taken for built version=%s statement=%d index=%s", file.version, statement.index + 1, found.index
+            "index taken for built version=%s statement=%d index=%s",
+            file.version,
+            statement.index + 1,
+            bare(found.index),
         )
         return True
 

@@ -21,7 +21,7 @@ from pgrollout.outside import Outside
 from pgrollout.postgres import sqlstate
 from pgrollout.postgres.connection import Connection
 from pgrollout.postgres.execute import WAKE_SECONDS, ConnectionLost, Failure, send
-from pgrollout.quoting import literal
+from pgrollout.quoting import bare, literal
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def finalize(
         if not _is_true(connection, _IS_PENDING, [partition, parent]):
             return
         if _try(connection, statement, wait_ms, wants_end):
-            log.info("detaching of a partition finished parent=%s partition=%s", parent, partition)
+            log.info("detaching of a partition finished parent=%s partition=%s", bare(parent), bare(partition))
             return
         if time.monotonic() + pause > deadline:
             raise DetachNotFinished(partition, parent, deadline_ms, _holders(connection, [partition, parent]))
@@ -133,13 +133,13 @@ def _drop(
     # after it needs only a moment without them.
     half_ms = max(1, int((deadline - time.monotonic()) * 1000 / 2))
     if _try(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {index}", half_ms, wants_end):
-        log.info("invalid index dropped index=%s", index)
+        log.info("invalid index dropped index=%s", bare(index))
         return
     for pause in _pauses():
         if not _is_true(connection, _IS_INVALID, [index]):
             return
         if _try(connection, f"DROP INDEX IF EXISTS {index}", wait_ms, wants_end):
-            log.info("invalid index dropped, not concurrently index=%s", index)
+            log.info("invalid index dropped, not concurrently index=%s", bare(index))
             return
         if time.monotonic() + pause > deadline:
             raise IndexNotDropped(index, deadline_ms, _holders(connection, [index]))

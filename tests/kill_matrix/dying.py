@@ -322,7 +322,7 @@ class _Attempts:
             or (case.way is Way.FREEZE and not _has_begun(case, proxy, trap))
         )
         verdict = self._scenario.verdict
-        may_fail = case.way is not Way.FREEZE and verdict is not None and verdict.always
+        may_fail = verdict is not None and verdict.always  # also if it was frozen: the server had told it before
         return {WAIT} | ({DONE} if may_finish else set()) | ({FAILED} if may_fail else set())
 
     def _expect(self, run: Run, codes: set[int], seconds: float = RUN_SECONDS) -> None:
