@@ -41,7 +41,7 @@ def main() -> int:
     failed = sum(bool(result.problems) for result in results)
     print(f"{len(results)} cases, {failed} failed, {minutes:.1f} minutes")
     if options.report:
-        options.report.write_text(report(results, minutes, options.workers))
+        options.report.write_text(report(results, minutes, options.workers, options.every))
     return 1 if failed or made.failures else 0
 
 

@@ -23,14 +23,15 @@ hears of that. Messages that only read, in a row, count as one.
 """
 
 
-def report(results: Sequence[Result], minutes: float, workers: int) -> str:
-    """Return the report as Markdown."""
+def report(results: Sequence[Result], minutes: float, workers: int, every: int) -> str:
+    """Return the report as Markdown; ``every`` tells that only each so many of the cases was run."""
     failed = [result for result in results if result.problems]
     versions = sorted({result.case.version for result in results})
     lines = [
         _HEAD,
         f"{len(results)} cases on PostgreSQL {', '.join(map(str, versions))}; {len(failed)} failed; "
-        f"{minutes:.0f} minutes with {workers} workers.",
+        f"{minutes:.0f} minutes with {workers} workers."
+        + (f" A sample: one case in {every}, so most cells of the matrix are empty here." if every > 1 else ""),
         "",
         "A cell has the number of cases that are right, and after a slash those that are not.",
     ]
