@@ -12,6 +12,7 @@ BIN := .venv/bin
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@echo "Installing pgrollout itself: seconds …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q pgrollout flows tasks
 	@touch .venv/installed
 
 .PHONY: setup
