@@ -9,6 +9,8 @@ holds when it is applied.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +22,7 @@ from pgrollout.outside import Form
 from pgrollout.secrets import mask_statement
 from pgrollout.segments import Kind, Segment, enum_cuts, outside_of
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MIB = 1024 * 1024
 
 
@@ -28,14 +30,20 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PlannedStatement(_Value):
-    """One statement that would run."""
+@dataclass(frozen=True, slots=True)
+class PlannedStatement:
+    """One statement that would run; no model, for a file may have a million."""
 
-    number: int = Field(description="Position in its file, from 1.")
-    line: int = Field(description="Line of its first character, from 1.")
-    offset: int = Field(description="Offset of its first byte in the file, from 0.")
-    sha256: str = Field(description="Digest of its text.")
-    text: str = Field(description="The statement, password literals masked.")
+    number: int
+    """Position in its file, from 1."""
+    line: int
+    """Line of its first character, from 1."""
+    offset: int
+    """Offset of its first byte in the file, from 0."""
+    sha256: str
+    """Digest of its text."""
+    text: str
+    """The statement, password literals masked."""
 
 
 class PlannedSegment(_Value):
@@ -44,6 +52,14 @@ class PlannedSegment(_Value):
     kind: Kind = Field(description="How they are run.")
     reason: str = Field(description="Why so.")
     statements: tuple[PlannedStatement, ...]
+
+    @property
+    def digest(self) -> str:
+        """Digest over number, place and digest of each statement."""
+        whole = hashlib.sha256()
+        for one in self.statements:
+            whole.update(f"{one.number} {one.line} {one.offset} {one.sha256}\n".encode())
+        return whole.hexdigest()
 
 
 class PlannedFile(_Value):
@@ -71,14 +87,15 @@ class Plan(_Value):
     stall_budget_ms: int = Field(description="Longest that anyone else may wait because of us, in milliseconds.")
     files: tuple[PlannedFile, ...]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """``sha256:…`` over what was decided; the masked texts are left out, their digests are in."""
-        decided = self.model_dump(mode="json", exclude={"database"})
-        for file in decided["files"]:
-            for segment in file["segments"]:
-                for statement in segment["statements"]:
-                    del statement["text"]
+        # Statements one after the other: all at once would take several times the room of the files.
+        statements = {"files": {"__all__": {"segments": {"__all__": {"statements"}}}}}
+        decided = self.model_dump(mode="json", exclude={"database": True, **statements})
+        for file, told in zip(self.files, decided["files"], strict=True):
+            for segment, told_of_segment in zip(file.segments, told["segments"], strict=True):
+                told_of_segment["statements"] = segment.digest
         text = json.dumps(decided, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 

@@ -55,7 +55,7 @@ def mask_statement(text: str) -> str:
     for secret in _secrets(text):
         pieces += [text[shown : secret.first], secret.shown]
         shown = secret.end
-    return "".join([*pieces, text[shown:]])
+    return "".join([*pieces, text[shown:]]) if pieces else text
 
 
 def blank_secrets(text: str) -> str:
@@ -96,6 +96,9 @@ def mask_message(message: str, text: str, offset: int | None) -> str:
 
 def _secrets(text: str) -> list[_Secret]:
     found: list[_Secret] = []
+    lowered = text.lower()
+    if not ("://" in text or any(word in lowered for word in WORDS)):
+        return found  # nearly always, and ten times as fast as the pattern
     at = 0
     while start := _START.search(text, at):
         secret = _secret(text, start.end()) if start["word"] else _in_url(text, start.end())

@@ -11,6 +11,7 @@ a single file is ``postgres.writer``.
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -140,6 +141,7 @@ class _Run:
     started: float
     applied: list[AppliedFile] = field(default_factory=list)
     _contents: dict[str, Content] = field(default_factory=dict)
+    _planned: tuple[str | None, Pending, Plan] | None = None
 
     def run(self) -> ApplyReport:
         """Look what is pending, until there is nothing or the turn is ours; nothing is written before."""
@@ -156,34 +158,35 @@ class _Run:
             token = turn.take(state.ledger)
             if token is None:
                 continue
-            self.contents(todo)
             try:
-                report = self._attempt(turn, token)
+                report = self._attempt(turn, token, state, todo)
             finally:
                 turn.give_back(state.ledger.schema, token)
             if report is not None:
                 return report
 
-    def _attempt(self, turn: Turn, token: int) -> ApplyReport | None:
+    def _attempt(self, turn: Turn, token: int, state: State, todo: Pending) -> ApplyReport | None:
         """Do what is pending, on one executing connection; None if that is to be looked at anew."""
         database = self.request.database
-        name = f"pgrollout/{self.run_id}/{token}"
         with (
             reporting("waiting for what an earlier run left") as reporter,
             turn.alive(database.ledger_schema, token, reporter) as supervisor,
-            self.open_connection(name) as connection,
         ):
-            session = read_session(connection, database)
-            turn.check_same_server(self.session, session)
-            supervisor.watch_over((session.backend_pid, session.backend_start))
-            if token == FIRST:
-                # No lease tells whether we are alive until the first commit: then the server ends who is not.
-                connection.execute(f"SET idle_session_timeout = {database.lease_timeout_ms}".encode())
-            with atlas_lock.held(connection, wait_ms=turn.left_ms):
-                state = read_state(connection, database)
-                if token == FIRST and state.ledger.exists:
-                    return None  # another first run was quicker
-                return _Attempt(self, supervisor, reporter, connection, session, token, turn.is_taken_over).run(state)
+            self._prepare(state, todo, reporter)
+            with self.open_connection(f"pgrollout/{self.run_id}/{token}") as connection:
+                session = read_session(connection, database)
+                turn.check_same_server(self.session, session)
+                supervisor.watch_over((session.backend_pid, session.backend_start))
+                if token == FIRST:
+                    # No lease tells whether we are alive until the first commit: then the server ends who is not.
+                    connection.execute(f"SET idle_session_timeout = {database.lease_timeout_ms}".encode())
+                with atlas_lock.held(connection, wait_ms=turn.left_ms):
+                    state = read_state(connection, database)
+                    if token == FIRST and state.ledger.exists:
+                        return None  # another first run was quicker
+                    return _Attempt(self, supervisor, reporter, connection, session, token, turn.is_taken_over).run(
+                        state
+                    )
 
     def decide(self, state: State) -> Pending:
         """Return what is pending; errors as for ``stages.deciding``."""
@@ -206,10 +209,20 @@ class _Run:
 
     def plan(self, state: State, todo: Pending, contents: Mapping[str, Content]) -> Plan:
         """Return the plan; raise PlanChanged if it is not the one that was approved."""
-        plan = plan_of(self.request.database, self.reviewed, state, todo, contents)
+        if self._planned is None or self._planned[:2] != (state.current, todo):
+            self._planned = state.current, todo, plan_of(self.request.database, self.reviewed, state, todo, contents)
+        plan = self._planned[2]
         if self.request.plan is not None and self.request.plan != plan.digest:
             raise PlanChanged(self.request.plan, plan.digest)
         return plan
+
+    def _prepare(self, state: State, todo: Pending, reporter: Reporter) -> None:
+        """Read and plan while there is no executing connection: a big file takes long, and nothing is to wait idle for it."""
+        reporter.say("reading the migrations")
+        contents = self.contents(todo)
+        reporter.say("planning")
+        with suppress(PgrolloutError):  # it is decided once more, by what the database says then
+            self.plan(state, todo, contents)
 
     def report(self, state: State, plan: Plan | None, outcome: Outcome, summary: str) -> ApplyReport:
         """Return what there is to say of the run."""

@@ -69,11 +69,11 @@ def test_a_plan_says_its_format() -> None:
 
     stored = made.model_dump(mode="json")
 
-    assert stored["format_version"] == 2
+    assert stored["format_version"] == 3
     assert list(stored) == [
         "format_version", "database", "release", "current", "baseline", "backup", "stall_budget_ms", "files",
     ]  # fmt: skip
-    assert made.model_copy(update={"format_version": 3}).digest != made.digest
+    assert made.model_copy(update={"format_version": 4}).digest != made.digest
 
 
 SPLIT = """\
