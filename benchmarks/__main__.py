@@ -10,6 +10,7 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks import measure, schemas, synthetic
-from benchmarks.distance import far_away
+from benchmarks.distance import Distance, far_away
 from benchmarks.measure import HEADER, Run, in_turn
 from pgrollout import atlas_splitter, parser, splitter
 from pgrollout.content import read_content
@@ -32,6 +33,7 @@ PGROLLOUT = str(Path(sys.executable).with_name("pgrollout"))
 
 FAR_MS = 5
 """Round trip to a server in another zone."""
+DATABASE = "pgrollout_bench"
 
 
 class Bench:
@@ -53,11 +55,11 @@ class Bench:
 
     def empty(self) -> str:
         """Make an empty database, and return its URL."""
-        name = sql.Identifier("pgrollout_bench")
+        name = sql.Identifier(DATABASE)
         with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-        return self._url("pgrollout_bench")
+        return self._url(DATABASE)
 
     def psql(self, *arguments: str, url: str) -> Run:
         """Run psql."""
@@ -78,6 +80,38 @@ class Bench:
         print(f"\n### 1,000 migrations on an empty database; baseline: psql, one transaction a file\n\n{HEADER}")
         print(pairs.row("`pgrollout apply`"))
 
+    def distance(self) -> None:
+        """The same over a network: the time of psql is the time of its round trips."""
+        script = str(self.files(1000)[1])
+        print(f"\n### The same with a network between; baseline: psql over the same\n\n{HEADER}")
+        for delay_ms in (1, FAR_MS):
+            with self.far(delay_ms) as (distance, url):
+                psql, ours = partial(self._psql_there, script, url), partial(self._apply_there, 1000, url)
+                pairs = in_turn(psql, ours, min(self.times, 3))
+                before = distance.turns
+                ours()
+                turns = distance.turns - before
+            print(pairs.row(f"`pgrollout apply`, {delay_ms} ms, {turns:,} round trips"), flush=True)
+
+    def _psql_there(self, script: str, empty: Callable[[], str]) -> Run:
+        return self.psql("-f", script, url=empty())
+
+    def _apply_there(self, count: int, empty: Callable[[], str]) -> Run:
+        return self.ours("apply", count, empty())
+
+    @contextmanager
+    def far(self, delay_ms: float) -> Iterator[tuple[Distance, Callable[[], str]]]:
+        """Put the server farther away while the block lasts; give what makes an empty database there, and returns its URL."""
+        named = psycopg.conninfo.conninfo_to_dict(self._url("postgres"))
+        path = f"{named['host']}/.s.PGSQL.{named.get('port', 5432)}"
+        with far_away(path, delay_ms) as distance:
+
+            def empty() -> str:
+                self.empty()
+                return f"postgresql://{named['user']}@127.0.0.1:{distance.port}/{DATABASE}?sslmode=disable"
+
+            yield distance, empty
+
     def noop(self) -> None:
         """Nothing pending with 1,000 applied, and the status, against psql."""
         url = self.empty()
@@ -87,6 +121,30 @@ class Bench:
             ours = partial(self.ours, command, 1000, url)
             pairs = in_turn(partial(self.psql, "-c", "select 1", url=url), ours, self.times)
             print(pairs.row(f"`pgrollout {command}`"))
+
+    def together(self) -> None:
+        """Ten runs of 100 migrations started at once, until the last is done, next to one run alone."""
+        print(f"\n### Ten runs at once, 100 migrations, until the last is done; baseline: one run\n\n{HEADER}")
+
+        def ten() -> Run:
+            url, started = self.empty(), time.perf_counter()
+            with ThreadPoolExecutor(10) as pool:
+                runs = list(pool.map(lambda _: self.ours("apply", 100, url), range(10)))
+            each = [(run.cpu_s, run.peak_mib) for run in runs]
+            return Run(time.perf_counter() - started, sum(cpu for cpu, _ in each), max(peak for _, peak in each))
+
+        print(in_turn(lambda: self.ours("apply", 100, self.empty()), ten, self.times).row("ten at once"))
+
+    def big(self) -> None:
+        """One file of 100 MB, a million INSERTs, next to psql in one transaction."""
+        script, folder = synthetic.write_big(100_000_000, self._folder / "big")
+        print(f"\n### One file of 100 MB, a million INSERTs; baseline: psql in one transaction\n\n{HEADER}")
+        pairs = in_turn(
+            lambda: self.psql("-1", "-f", str(script), url=self.empty()),
+            lambda: measure.run([PGROLLOUT, "apply", "--dir", str(folder), "--url", self.empty()]),
+            min(self.times, 2),
+        )
+        print(pairs.row("`pgrollout apply`"))
 
     def growth(self) -> None:
         """Time for each file at 100, 1,000 and 10,000 files, next to psql's on the same."""
@@ -194,7 +252,7 @@ def bench(url: str | None, times: int) -> Iterator[Bench]:
 
 def main() -> None:
     """Run the benchmarks that are named, or all."""
-    names = ["apply", "noop", "growth", "schema", "startup", "values"]
+    names = ["apply", "distance", "noop", "together", "big", "growth", "schema", "startup", "values"]
     arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     arguments.add_argument("name", nargs="*", choices=[*names, []], help="which; all by default")
     arguments.add_argument("--url", help="URL of a server that may be filled, ending in /DATABASE")

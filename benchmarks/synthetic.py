@@ -46,3 +46,18 @@ def write_psql(count: int, file: Path) -> Path:
             body = "\n".join(statements(i))
             script.write(f"BEGIN;\n{body}\nINSERT INTO ledger VALUES ('{FIRST_VERSION + i}');\nCOMMIT;\n")
     return file
+
+
+def write_big(size_bytes: int, folder: Path) -> tuple[Path, Path]:
+    """Write a directory with one file of INSERTs of that size; return the file and the folder."""
+    folder.mkdir(parents=True)
+    file, written = folder / f"{FIRST_VERSION}_big.sql", 0
+    with file.open("w") as script:
+        script.write("CREATE TABLE item (id bigint, name text);\n")
+        while written < size_bytes:
+            written += script.write(
+                f"INSERT INTO item (id, name) VALUES ({written}, 'one; two, a name that is long enough to matter');\n"
+            )
+    made = Migration(file.name, file.read_bytes())
+    (folder / "atlas.sum").write_text(sum_of([made]).text())
+    return file, folder
