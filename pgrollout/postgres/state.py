@@ -6,6 +6,7 @@ Reads only. What follows from it is decided elsewhere.
 Source of the clean check: Atlas, ``sql/postgres/driver.go``, ``CheckClean``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +105,27 @@ def read_state(connection: Connection, database: Database) -> State:
     table = revisions.locate(connection, database)
     rows = revisions.read(connection, table)
     return State(table, rows, ledger.read(connection, database.ledger_schema, table.schema))
+
+
+def read_checked(connection: Connection, database: Database, needs_clean: Callable[[State], bool]) -> State:
+    """
+    Return history and ledger, once the database is found to be clean where it has to be.
+
+    Raises:
+        AmbiguousRevisions: Two places could hold the history.
+        NotClean: It has no history, and tables that a first run would build upon unseen.
+    """
+    while True:
+        state = read_state(connection, database)
+        if not needs_clean(state):
+            return state
+        try:
+            check_clean(connection, database, state.table)
+        except NotClean:
+            if not read_state(connection, database).revisions:
+                raise
+            continue  # another run made these tables, and its first row, between our two looks
+        return state
 
 
 # Base tables and partitioned parents that the user may see; no partitions, nothing that belongs to an extension.

@@ -34,7 +34,7 @@ from pgrollout.postgres.connection import Connecting, Connection, connecting
 from pgrollout.postgres.execute import StatementLeft
 from pgrollout.postgres.ledger import Run
 from pgrollout.postgres.sqlstate import explained
-from pgrollout.postgres.state import Session, State, check_clean, read_session, read_state
+from pgrollout.postgres.state import Session, State, read_checked, read_session
 from pgrollout.postgres.supervisor import Supervisor, quietly
 from pgrollout.postgres.turn import FIRST, Turn
 from pgrollout.progress import Reporter, reporting
@@ -147,7 +147,7 @@ class _Run:
         """Look what is pending, until there is nothing or the turn is ours; nothing is written before."""
         turn = Turn(self.watch, self.request.database, self.run_id, started_by())
         while True:
-            state = read_state(self.watch, self.request.database)
+            state = self.read(self.watch)
             todo = self.decide(state)
             if not self.is_something(state, todo):
                 return self.report(state, None, Outcome.NOTHING_TO_DO, NOTHING)
@@ -181,19 +181,20 @@ class _Run:
                     # No lease tells whether we are alive until the first commit: then the server ends who is not.
                     connection.execute(f"SET idle_session_timeout = {database.lease_timeout_ms}".encode())
                 with atlas_lock.held(connection, wait_ms=turn.left_ms):
-                    state = read_state(connection, database)
+                    state = self.read(connection)
                     if token == FIRST and state.ledger.exists:
                         return None  # another first run was quicker
                     return _Attempt(self, supervisor, reporter, connection, session, token, turn.is_taken_over).run(
                         state
                     )
 
+    def read(self, connection: Connection) -> State:
+        """Read history and ledger; errors as for ``postgres.state.read_checked``."""
+        return read_checked(connection, self.request.database, self.request.choice.needs_clean)
+
     def decide(self, state: State) -> Pending:
         """Return what is pending; errors as for ``stages.deciding``."""
-        todo = decide(self.reviewed, state, self.request.choice)
-        if self.request.choice.needs_clean(state):
-            check_clean(self.watch, self.request.database, state.table)
-        return todo
+        return decide(self.reviewed, state, self.request.choice)
 
     def contents(self, todo: Pending) -> Mapping[str, Content]:
         """Return what the pending files say; each is read once, before anything is locked."""
@@ -353,7 +354,7 @@ class _Attempt:
 
         files = {migration.version: self._file(contents[migration.name], todo) for migration in todo.migrations}
         settle(executing, writer.alone, state.ledger.open_intents, files)
-        todo = self.owner.decide(read_state(self.connection, self.owner.request.database))
+        todo = self.owner.decide(self.owner.read(self.connection))
         return todo, self.owner.contents(todo)
 
     def _file(self, content: Content, todo: Pending) -> "File":

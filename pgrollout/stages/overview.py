@@ -11,7 +11,7 @@ from pgrollout.errors import HistoryError
 from pgrollout.history import Pending, Revision
 from pgrollout.postgres.connection import connect
 from pgrollout.postgres.sqlstate import explained
-from pgrollout.postgres.state import State, check_clean, read_session, read_state
+from pgrollout.postgres.state import State, read_checked, read_session
 from pgrollout.settings import Database
 from pgrollout.stages.deciding import Choice, decide
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed
@@ -90,14 +90,12 @@ def overview(database: Database, choice: Choice, release: str | None = None) -> 
         connect(database, application_name=f"pgrollout/{new_run_id()}/status", start=False) as connection,
     ):
         session = read_session(connection, database)
-        state = read_state(connection, database)
+        state = read_checked(connection, database, choice.needs_clean)
         problem: HistoryError | None = None
         try:
             todo = decide(reviewed, state, choice)
         except HistoryError as error:
             todo, problem = Pending(()), error
-        if choice.needs_clean(state):
-            check_clean(connection, database, state.table)
     return Overview(reviewed, state, session.server_version, todo, problem)
 
 

@@ -26,7 +26,7 @@ from pgrollout.plan import Plan
 from pgrollout.postgres.connection import connect
 from pgrollout.postgres.replay import Cut, Replayed
 from pgrollout.postgres.sqlstate import explained
-from pgrollout.postgres.state import State, check_clean, read_session, read_state
+from pgrollout.postgres.state import State, read_checked, read_session
 from pgrollout.postgres.template import replayed_shadow
 from pgrollout.progress import reporting
 from pgrollout.stages.deciding import Choice, decide, plan_of, resumed_by
@@ -213,10 +213,8 @@ def _pending(request: ValidateRequest, reviewed: Reviewed) -> tuple[Pending, Sta
         connect(database, application_name=f"pgrollout/{run_id}/validate") as connection,
     ):
         read_session(connection, database)
-        state = read_state(connection, database)
+        state = read_checked(connection, database, choice.needs_clean)
         todo = decide(reviewed, state, choice)
-        if choice.needs_clean(state):
-            check_clean(connection, database, state.table)
         version = connection.info.server_version
     return todo, state, version
 

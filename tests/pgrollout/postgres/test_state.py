@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from pgrollout.errors import NotClean, ServerRefused
 from pgrollout.postgres.connection import connect
 from pgrollout.postgres.revisions import DEFAULT_SCHEMA, RevisionsTable, create_sql
-from pgrollout.postgres.state import check_clean, read_session, read_state
+from pgrollout.postgres.state import State, check_clean, read_checked, read_session, read_state
 from pgrollout.settings import Database as Settings
 from tests.project import Project
 from tests.servers import Database
@@ -42,6 +42,26 @@ def test_session(any_database: Database, tmp_path: Path) -> None:
                 "SELECT backend_start = %s::timestamptz FROM pg_stat_activity WHERE pid = %s",
                 session.backend_start, session.backend_pid,
             ) == [(True,)]  # fmt: skip
+
+
+def test_another_run_commits_between_two_looks(database: Database, tmp_path: Path) -> None:
+    """Tables of a run that was quicker than us are not taken for somebody's that nobody told us about."""
+    project = Project(tmp_path, database)
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
+    asked: list[State] = []
+
+    def needs_clean(state: State) -> bool:
+        asked.append(state)
+        if len(asked) == 1:
+            project.apply()
+        return not state.revisions
+
+    settings = project.settings()
+    with connect(settings, application_name="pgrollout/test") as connection:
+        state = read_checked(connection, settings, needs_clean)
+
+    assert [row.version for row in state.revisions] == ["1"]
+    assert [len(each.revisions) for each in asked] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +117,7 @@ def test_extensions_do_not_count(tls_database: Database, tmp_path: Path) -> None
 
 def test_history_that_may_not_be_read(database: Database, tmp_path: Path) -> None:
     """A role that may not read the history gets an error of ours, with what to do."""
+    project = Project(tmp_path, database)
     project = Project(tmp_path, database)
     project.write({"1_a.sql": "SELECT 1;\n"})
     project.apply()
