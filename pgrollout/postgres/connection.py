@@ -10,7 +10,7 @@ Source: PostgreSQL manual, "Connection URIs", "Environment Variables".
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, TypeAlias
@@ -179,6 +179,19 @@ def _open(database: Database, text: str, application_name: str) -> Connection:
         problem = _first_line(error)
         kind = LoginFailed if _PERMANENT.search(str(error)) else ServerUnavailable
         raise kind(_shown(database), problem) from error
+
+
+def as_login(connection: Connection, query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """
+    Return the rows of a query that runs as who logged in, whatever role was set since.
+
+    A backend belongs to who logged in: the role that it has set may neither see its state nor end it.
+    """
+    # One message is one transaction, and SET LOCAL ends with it.
+    cursor = psycopg.ClientCursor(connection)
+    cursor.execute(f"SET LOCAL ROLE NONE;\n{query}".encode(), values)
+    cursor.nextset()
+    return cursor.fetchall()
 
 
 def _primary(text: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from pgrollout.postgres import lease
-from pgrollout.postgres.connection import Connection
+from pgrollout.postgres.connection import Connection, as_login
 from pgrollout.progress import Reporter
 
 log = logging.getLogger(__name__)
@@ -54,11 +54,11 @@ FROM behind b
 """
 _PROGRESS = """
 SELECT p.command, p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total, p.current_locker_pid
-FROM pg_catalog.pg_stat_progress_create_index p WHERE p.pid = %s
+FROM pg_catalog.pg_stat_progress_create_index p WHERE p.pid = %(pid)s
 """
 _BLOCKERS = """
 SELECT a.pid, a.application_name, a.state, EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - a.xact_start)::float8
-FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(%s)) b (pid) JOIN pg_catalog.pg_stat_activity a USING (pid)
+FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(%(pid)s)) b (pid) JOIN pg_catalog.pg_stat_activity a USING (pid)
 """
 
 
@@ -178,12 +178,10 @@ class Supervisor:
     def _look(self, watch: Watch) -> None:
         pid, start = self._backend
         with self._looking:
-            row = self.connection.execute(
-                _WATCH, {"pid": pid, "start": start, "limit": watch.budget_ms * WORK_SHARE}
-            ).fetchone()
-            if row is None or not row[1]:
+            values = {"pid": pid, "start": start, "limit": watch.budget_ms * WORK_SHARE}
+            ((waited_ms, waiters, was_waiting, _),) = as_login(self.connection, _WATCH, values)
+            if not waiters:
                 return
-            waited_ms, waiters, was_waiting, _ = row
             watch.stall = Stall(waited_ms, waiters, was_waiting)
             log.info(
                 'statement cancelled waited_ms=%d waiters=%d was_waiting=%s doing="%s"',
@@ -193,16 +191,16 @@ class Supervisor:
     def _tell(self, watch: Watch) -> None:
         """Say how far an index is, and who is waited for."""
         pid, _ = self._backend
-        build = self.connection.execute(_PROGRESS, [pid]).fetchone()
+        builds = as_login(self.connection, _PROGRESS, {"pid": pid})
         notes = []
-        if build is not None:
-            _, phase, blocks, all_blocks, tuples, all_tuples, locker = build
+        if builds:
+            _, phase, blocks, all_blocks, tuples, all_tuples, locker = builds[0]
             done, total = (blocks, all_blocks) if all_blocks else (tuples, all_tuples)
             notes.append(phase + (f" {100 * done // total} %" if total else ""))
             waited_for = [locker] if locker else []
         else:
             waited_for = []
-        blockers = self.connection.execute(_BLOCKERS, [pid]).fetchall()
+        blockers = as_login(self.connection, _BLOCKERS, {"pid": pid})
         notes += [
             f"waits for pid {blocker} ({application or 'no application_name'}"
             + (f", {state}" if state else "")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import psycopg
 
 from pgrollout.errors import OrphanNotOurs
-from pgrollout.postgres.connection import Connection
+from pgrollout.postgres.connection import Connection, as_login
 from pgrollout.quoting import name
 
 log = logging.getLogger(__name__)
@@ -36,10 +36,20 @@ class Orphan:
     build: str | None
     """The online build it is at, how far that is, and whom it waits for; None if it is at none."""
 
+    @property
+    def run(self) -> str:
+        """The run that it is of."""
+        return self.application_name.split("/")[1]
 
-# Token 0 is of runs that began before there was a ledger, ``watch`` of supervising connections: of dead runs only if they
-# have come to write something. Those that wait for their turn have the same names, and no row.
-_ORPHANS = """
+    @property
+    def token(self) -> int | None:
+        """The token that it writes with; None for a supervising connection."""
+        last = self.application_name.split("/")[2]
+        return int(last) if last.isdecimal() else None
+
+
+# Supervising and executing connections, of any run; digits are a token.
+_ATTEMPTS = r"""
 SELECT a.pid, a.application_name, a.usename::text,
     CASE WHEN a.state = 'active' AND p.command IN ('CREATE INDEX CONCURRENTLY', 'REINDEX CONCURRENTLY') THEN
         pg_catalog.format('%%s of %%s, %%s%%s%%s', p.command, p.relid::pg_catalog.regclass, p.phase,
@@ -49,18 +59,11 @@ SELECT a.pid, a.application_name, a.usename::text,
 FROM pg_catalog.pg_stat_activity a
 LEFT JOIN pg_catalog.pg_stat_progress_create_index p USING (pid)
 WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
-  AND CASE
-      WHEN a.application_name ~ '^pgrollout/[^/]+/0*[1-9][0-9]{0,17}$'
-          THEN pg_catalog.split_part(a.application_name, '/', 3)::bigint < %(token)s
-      WHEN a.application_name ~ '^pgrollout/[^/]+/(0|watch)$'
-          THEN pg_catalog.split_part(a.application_name, '/', 2) = %(run)s
-              OR EXISTS (SELECT FROM {runs} r WHERE r.id = pg_catalog.split_part(a.application_name, '/', 2)
-                         AND r.token < %(token)s)
-      ELSE false END
+  AND a.application_name ~ '^pgrollout/[^/]+/([0-9]{1,18}|watch)$'
 """
 _TERMINATE = """
 SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a
-WHERE a.pid = %s AND a.application_name = %s
+WHERE a.pid = %(pid)s AND a.application_name = %(name)s
 """
 
 
@@ -74,8 +77,17 @@ def orphans(connection: Connection, schema: str, token: int, run: str) -> tuple[
         token: The token; older ones are others'.
         run: The run that had the lease before, which may have written nothing else.
     """
-    query = _ORPHANS.replace("{runs}", name(schema, "run").replace("%", "%%"))
-    return tuple(Orphan(*row) for row in connection.execute(query.encode(), {"token": token, "run": run}).fetchall())
+    found = [Orphan(*row) for row in as_login(connection, _ATTEMPTS, {})]
+    # Token 0 is of runs that began before there was a ledger, ``watch`` of supervising connections: of dead runs only if
+    # they have come to write something. Those that wait for their turn have the same names, and no row.
+    rows = connection.execute(
+        f"SELECT id FROM {name(schema, 'run')} WHERE token < %s AND id = ANY (%s)",
+        [token, [orphan.run for orphan in found]],
+    ).fetchall()
+    dead = {run} | {row[0] for row in rows}
+    return tuple(
+        orphan for orphan in found if (orphan.run in dead if orphan.token in (None, 0) else orphan.token < token)
+    )
 
 
 def terminate(connection: Connection, found: tuple[Orphan, ...]) -> None:
@@ -89,7 +101,7 @@ def terminate(connection: Connection, found: tuple[Orphan, ...]) -> None:
         if orphan.build is not None:
             continue
         try:
-            connection.execute(_TERMINATE, [orphan.pid, orphan.application_name])
+            as_login(connection, _TERMINATE, {"pid": orphan.pid, "name": orphan.application_name})
         except psycopg.errors.InsufficientPrivilege as error:
             raise OrphanNotOurs(orphan.pid, orphan.application_name, orphan.user, connection.info.user) from error
         log.warning('backend of an earlier run ended pid=%d run="%s"', orphan.pid, orphan.application_name)

@@ -3,6 +3,7 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -446,6 +447,52 @@ def test_frozen_run_changes_nothing_after_a_takeover(any_project: Project, mode:
     assert any_project.database.execute("SELECT outcome FROM pgrollout.run ORDER BY token") == [
         ("done",), ("lost",), ("done",),
     ]  # fmt: skip
+
+
+def as_member(project: Project) -> dict[str, str]:
+    """Return the environment of a login that is no superuser and migrates as a role that cannot log in."""
+    database = project.database
+    owner, login = database.make_role("owner", "NOLOGIN"), database.make_role("login")
+    database.execute(f'GRANT "{owner}" TO "{login}"')
+    database.execute(f'GRANT CREATE ON DATABASE "{database.name}" TO "{owner}"')
+    database.execute(f'GRANT CREATE ON SCHEMA public TO "{owner}"')
+    url = database.server.url(database.name, user=login)
+    return {"PGROLLOUT_URL": url, "PGROLLOUT_ROLE": owner}
+
+
+def test_frozen_run_is_taken_over_from_by_its_login(any_project: Project) -> None:
+    """Backends belong to who logged in, and that is who ends them, also where the role that migrates is another one."""
+    environment = as_member(any_project)
+    any_project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
+    assert any_project.run("apply", **environment).returncode == ExitCode.DONE
+    any_project.write({"2_b.sql": f"INSERT INTO a VALUES (2);\n{AT_THE_GATE};\n"})
+
+    with observed(any_project.start("apply", **environment)) as frozen, ExitStack() as stack:
+        with lock_holder(any_project.database, GATE):
+            pid = backend_in(any_project.database, "pg_try_advisory_xact_lock_shared")
+            frozen.send_signal(signal.SIGSTOP)
+            second = stack.enter_context(observed(any_project.start("apply", **environment)))
+            eventually(lambda: is_gone(any_project.database, pid), "the end of the orphan")
+        _, err = second.communicate(timeout=60)
+
+    assert second.returncode == ExitCode.DONE, err
+    assert any_project.database.execute("SELECT id FROM a") == [(2,)]
+
+
+def test_watchdog_cancels_as_its_login(any_project: Project) -> None:
+    """The statement of a role that cannot log in is cancelled, too, when somebody waits for it."""
+    environment = as_member(any_project)
+    any_project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
+    assert any_project.run("apply", **environment).returncode == ExitCode.DONE
+    any_project.write({"2_b.sql": f"ALTER TABLE a ADD COLUMN b int;\n{FOR_EVER};\n"})
+
+    with observed(any_project.start("apply", **environment)) as process:
+        locked = "SELECT 1 FROM pg_locks WHERE granted AND relation = 'a'::regclass AND mode = 'AccessExclusiveLock'"
+        eventually(lambda: any_project.database.execute(locked), "the lock of ALTER TABLE")
+        any_project.database.execute("SELECT count(*) FROM a")
+        _, err = process.communicate(timeout=60)
+
+    assert process.returncode == ExitCode.REFUSED, err
 
 
 def test_backend_terminated_in_a_transaction(any_project: Project) -> None:
