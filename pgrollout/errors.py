@@ -48,7 +48,7 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
         ├── IndexBuildUnderWay          somebody else builds an index online where an interrupted build is to be settled
         ├── IndexNotDropped, DetachNotFinished   what an interrupted statement left waits for somebody
         ├── ConnectionBroken
-        ├── ServerUnavailable, ServerIsStandby
+        ├── ServerUnavailable, NoConnectionLeft, ServerIsStandby
         └── Interrupted
 
 The facts are attributes and positional arguments, so errors survive pickling; the sentence is ``__str__``:
@@ -120,11 +120,17 @@ class LoginFailed(UsageError):
 class PoolerInBetween(UsageError):
     """A connection pooler stands between us and the server, and may give each transaction another backend."""
 
-    def __init__(self, target: str) -> None:
-        super().__init__(target)
-        self.target = target
+    def __init__(self, target: str, pools_transactions: bool = False) -> None:
+        super().__init__(target, pools_transactions)
+        self.target, self.pools_transactions = target, pools_transactions
 
     def __str__(self) -> str:
+        if self.pools_transactions:
+            return (
+                f"{self.target}: a connection pooler stands in between that pools transactions, whatever `pooler` says: two "
+                "connections have the same backend. It would lose the lock that keeps two runs apart. Give the URL of the "
+                "server itself, or let the pooler pool sessions (PgBouncer: pool_mode = session)."
+            )
         return (
             f"{self.target}: a connection pooler stands in between, and in transaction mode it would lose the lock that "
             'keeps two runs apart. Give the URL of the server itself, or set pooler = "session" if it pools sessions.'
@@ -890,6 +896,20 @@ class ServerUnavailable(WaitingCanCure):
         return (
             f"{self.target}: {self.problem} Check host, port, NetworkPolicy and credentials; a run that was under way "
             "continues where it stopped when this command is repeated."
+        )
+
+
+class NoConnectionLeft(WaitingCanCure):
+    """The server, or a pooler, has no connection left for us."""
+
+    def __init__(self, target: str, problem: str) -> None:
+        super().__init__(target, problem)
+        self.target, self.problem = target, problem
+
+    def __str__(self) -> str:
+        return (
+            f"{self.target}: {self.problem} A run needs two connections at a time. Wait for others to end, then run this again; "
+            "or allow more: max_connections of the server, CONNECTION LIMIT of the role or the database, pool_size of a pooler."
         )
 
 

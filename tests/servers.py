@@ -279,13 +279,16 @@ class Servers:
 
     def poolers(self) -> Poolers:
         """Return PgBouncer in front of PostgreSQL 15, in transaction and in session mode."""
+        if self._poolers is None:
+            self._poolers = Poolers(self.pooler("transaction"), self.pooler("session"))
+        return self._poolers
+
+    def pooler(self, mode: str, **settings: int) -> PgBouncer:
+        """Return one more PgBouncer in front of PostgreSQL 15, with settings of its own."""
         program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
         if program is None:
             missing("pgbouncer", "pgbouncer is not installed (Debian: apt-get install pgbouncer)")
-        if self._poolers is None:
-            server = self.get(15)
-            self._poolers = Poolers(*(self._pooler(program, server, mode) for mode in ("transaction", "session")))
-        return self._poolers
+        return self._pooler(program, self.get(15), {"pool_mode": mode, **settings})
 
     def close(self) -> None:
         """Stop everything that was started, and remove it."""
@@ -357,13 +360,14 @@ class Servers:
             **as_nobody(folder),
         )
 
-    def _pooler(self, program: str, server: Server, mode: str) -> PgBouncer:
+    def _pooler(self, program: str, server: Server, settings: Mapping[str, str | int]) -> PgBouncer:
         folder = self._folder()
         (folder / "users.txt").write_text('"postgres" ""\n')
         (folder / "pgbouncer.ini").write_text(
             f"[databases]\n* = host={server.host} port={server.port}\n"
-            f"[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {folder}\npool_mode = {mode}\n"
+            f"[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {folder}\n"
             f"auth_type = trust\nauth_file = {folder}/users.txt\nlogfile = {folder}/log\n"
+            + "".join(f"{key} = {value}\n" for key, value in settings.items())
         )
         for path in folder.iterdir():
             give(path)

@@ -10,6 +10,8 @@ Source: PostgreSQL manual, "Connection URIs", "Environment Variables".
 import logging
 import os
 import re
+import select
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -20,7 +22,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 
-from pgrollout.errors import ConfigurationError, LoginFailed, ServerUnavailable
+from pgrollout.errors import ConfigurationError, LoginFailed, NoConnectionLeft, PgrolloutError, ServerUnavailable
 from pgrollout.quoting import name
 from pgrollout.settings import Database, Target, masked, target
 
@@ -34,6 +36,10 @@ _PERMANENT = re.compile(
     r"SSL(?! SYSCALL| connection has been closed)|not permitted to log in|role .* is not|"
     r"invalid (connection option|port|sslmode|integer)|definition of service|service file"
 )
+_FULL = re.compile(
+    r"too many (clients|connections)|connection slots are reserved|no more connections allowed|query_wait_timeout"
+)
+"""What the server says, and PgBouncer; libpq gives no SQLSTATE."""
 
 
 def libpq_url(url: str) -> str:
@@ -133,6 +139,7 @@ def connect(database: Database, *, application_name: str, start: bool = True) ->
     Raises:
         LoginFailed: The server, or libpq, refuses for a reason that waiting does not cure.
         ServerUnavailable: No host answered.
+        NoConnectionLeft: Others have all that there are.
     """
     with connecting(database, start=start) as open_connection, open_connection(application_name) as connection:
         yield connection
@@ -156,6 +163,8 @@ def connecting(database: Database, *, start: bool = True) -> Iterator[Connecting
 @contextmanager
 def _connection(database: Database, text: str, application_name: str) -> Iterator[Connection]:
     with _open(database, text, application_name) as connection:
+        if database.pooler != "auto":
+            _check_answers(connection, database)
         if database.role:
             try:
                 connection.execute("SET ROLE " + name(database.role))
@@ -176,9 +185,43 @@ def _open(database: Database, text: str, application_name: str) -> Connection:
             connect_timeout=max(1, round(database.connect_timeout_ms / 1000)),
         )
     except psycopg.Error as error:
-        problem = _first_line(error)
-        kind = LoginFailed if _PERMANENT.search(str(error)) else ServerUnavailable
-        raise kind(_shown(database), problem) from error
+        raise _unavailable(database, error) from error
+
+
+def _check_answers(connection: Connection, database: Database) -> None:
+    """Raise NoConnectionLeft if a query is not answered in time: a pooler lets everybody in, and keeps the query waiting."""
+    pgconn, deadline = connection.pgconn, time.monotonic() + database.connect_timeout_ms / 1000
+    poll = select.poll()
+    poll.register(pgconn.socket, select.POLLIN)
+    try:
+        pgconn.send_query(b"SELECT")
+        while pgconn.is_busy():
+            if not poll.poll(max(0, (deadline - time.monotonic()) * 1000)):
+                connection.close()
+                waited = (
+                    f"no connection to the server within {database.connect_timeout_ms / 1000:.0f} s from the pooler."
+                )
+                raise NoConnectionLeft(_shown(database), waited)
+            pgconn.consume_input()
+        while pgconn.get_result() is not None:
+            pass
+    except psycopg.Error as error:
+        connection.close()
+        raise _unavailable(database, error) from error
+
+
+def _unavailable(database: Database, error: psycopg.Error) -> PgrolloutError:
+    if _PERMANENT.search(str(error)):
+        return LoginFailed(_shown(database), _first_line(error))
+    if _FULL.search(str(error)):
+        return NoConnectionLeft(_shown(database), _first_line(error) + ".")
+    return ServerUnavailable(_shown(database), _first_line(error))
+
+
+def _tcp(text: str) -> dict[str, Any]:
+    """Notice within seconds that the server's host is gone, or the way to it, unless the settings say otherwise."""
+    given = conninfo_to_dict(text)
+    return {key: value for key, value in TCP.items() if key not in given}
 
 
 def as_login(connection: Connection, query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -64,7 +64,10 @@ _ADVICE = {
     "23502": "Rows have NULL there. Fill them first.",
     "23503": "Rows refer to rows that are not there. Find and settle them first, or add it NOT VALID.",
     FENCED: "Another run has taken over this database. This one has changed nothing since.",
-    UNLOCKED: "A migration has released it: remove pg_advisory_unlock of that key, or pg_advisory_unlock_all, there.",
+    UNLOCKED: (
+        "A migration has released it: remove pg_advisory_unlock of that key, or pg_advisory_unlock_all, there. "
+        "Or a pooler in between pools transactions, whatever `pooler` says: give the URL of the server itself."
+    ),
 }
 
 

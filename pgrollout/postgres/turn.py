@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from pgrollout.errors import ConnectionBroken, LockNotAcquired
+from pgrollout.errors import ConnectionBroken, LockNotAcquired, PoolerInBetween
 from pgrollout.postgres import atlas_lock, lease, takeover
 from pgrollout.postgres.connection import Connection
 from pgrollout.postgres.lease import Lease
@@ -104,10 +104,18 @@ class Turn:
         if token != FIRST:
             quietly(self._connection, lease.give_back_sql(schema, token))
 
-    def check_same_server(self, supervising: Session, executing: Session) -> None:
-        """Raise ConnectionBroken if the two connections are to two servers: there was a failover in between."""
+    def check_two_sessions(self, supervising: Session, executing: Session) -> None:
+        """
+        Raise an error unless the two connections are two sessions of one server.
+
+        Raises:
+            ConnectionBroken: They are to two servers: there was a failover in between.
+            PoolerInBetween: They have one backend: somebody gives it to each for a transaction at a time.
+        """
         if supervising.server_start != executing.server_start:
             raise ConnectionBroken("opening the executing connection", "it leads to another server than the first one")
+        if supervising.backend_pid == executing.backend_pid:
+            raise PoolerInBetween(f"database {self._database.name}", pools_transactions=True)
 
     def _other(self, held: Lease | None) -> str | None:
         """Return who is at work, for people; None if nobody is."""

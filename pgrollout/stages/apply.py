@@ -175,7 +175,7 @@ class _Run:
             self._prepare(state, todo, reporter)
             with self.open_connection(f"pgrollout/{self.run_id}/{token}") as connection:
                 session = read_session(connection, database)
-                turn.check_same_server(self.session, session)
+                turn.check_two_sessions(self.session, session)
                 supervisor.watch_over((session.backend_pid, session.backend_start))
                 if token == FIRST:
                     # No lease tells whether we are alive until the first commit: then the server ends who is not.

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from pgrollout.errors import ConfigurationError, ExitCode, LoginFailed, PoolerInBetween, ServerUnavailable
+from pgrollout.errors import ConfigurationError, ExitCode, LoginFailed, NoConnectionLeft, ServerUnavailable
 from pgrollout.postgres import programs
 from pgrollout.postgres.connection import connect, libpq_url, url_search_path
-from pgrollout.postgres.state import read_session
 from pgrollout.settings import Database as Settings
 from tests.project import Project
-from tests.servers import PASSWORD, Database, Poolers, TlsServer, free_port
+from tests.servers import PASSWORD, Database, TlsServer, free_port
 
+TCP_USER_TIMEOUT = 18
+"""Linux's number of the socket option; libpq has it on Linux only."""
 LIBPQ = ("PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGSERVICE", "PGSERVICEFILE", "PGPASSWORD", "DATABASE_URL")
 
 
@@ -35,7 +36,7 @@ def ask(settings: Settings, query: str) -> tuple[Any, ...]:
         return row
 
 
-def refused(error: type[LoginFailed] | type[ServerUnavailable], url: str, **values: Any) -> str:
+def refused(error: type[LoginFailed | ServerUnavailable | NoConnectionLeft], url: str, **values: Any) -> str:
     """Show that connecting fails with this error, without telling the password; return its sentence."""
     with (
         pytest.raises(error) as caught,
@@ -287,40 +288,46 @@ def test_unknown_host() -> None:
 
 
 def test_too_many_connections(database: Database) -> None:
-    """A server without a free slot is something to wait for."""
+    """A server without a free slot is something to wait for, and what allows more is named."""
     role = database.make_role("few", "LOGIN CONNECTION LIMIT 0")
 
-    refused(ServerUnavailable, database.server.url(database.name, user=role))
+    message = refused(NoConnectionLeft, database.server.url(database.name, user=role))
+
+    assert "too many connections for role" in message
+    assert "CONNECTION LIMIT" in message
+    assert NoConnectionLeft.exit_code is ExitCode.WAIT
 
 
-# Poolers.
+def test_one_connection_is_not_enough(database: Database, tmp_path: Path) -> None:
+    """Where the second one is refused the run ends, keeps nothing from others, and the next one works."""
+    project = Project(tmp_path, database)
+    project.write({"1_a.sql": "SELECT 1;\n"})
+    project.apply()
+    project.write({"2_b.sql": "SELECT 2;\n"})
+    role = database.make_role("few", "LOGIN SUPERUSER")
+    database.execute(f'ALTER ROLE "{role}" NOSUPERUSER CONNECTION LIMIT 1; GRANT ALL ON SCHEMA pgrollout TO "{role}"')
+    for schema in ("pgrollout", "atlas_schema_revisions"):
+        database.execute(
+            f'GRANT ALL ON SCHEMA {schema} TO "{role}"; GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO "{role}"'
+        )
+
+    with pytest.raises(NoConnectionLeft, match="A run needs two connections at a time"):
+        project.apply(project.settings(url=SecretStr(database.server.url(database.name, user=role))))
+
+    assert [file.version for file in project.apply(project.settings(wait_for_run_ms=0)).applied] == ["2"]
 
 
-def test_transaction_pooler_is_refused(tls_database: Database, pgbouncer: Poolers, tmp_path: Path) -> None:
-    """Between us and the server something stands: refused before anything is done, with the way out."""
-    project = Project(tmp_path, tls_database)
-    project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
+def test_wait_for_an_answer_ends_with_the_servers_host(tls_server: TlsServer) -> None:
+    """The kernel looks for a peer that says nothing within seconds, unless the URL says otherwise."""
+    options = [socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, TCP_USER_TIMEOUT]
 
-    with pytest.raises(PoolerInBetween) as caught:
-        project.apply(project.settings(url=SecretStr(pgbouncer.transaction.url(tls_database.name))))
+    def chosen(**parameters: str) -> list[int]:
+        settings = Settings(root=Path(), url=SecretStr(tls_server.tls_url(**parameters)))
+        with (
+            connect(settings, application_name="pgrollout/test") as connection,
+            socket.socket(fileno=os.dup(connection.fileno())) as copy,
+        ):
+            return [copy.getsockopt(socket.IPPROTO_TCP, option) for option in options]
 
-    assert caught.value.code is ExitCode.USAGE
-    assert 'pooler = "session"' in str(caught.value)
-    assert not project.exists("a")
-
-
-def test_session_pooler(tls_database: Database, pgbouncer: Poolers, tmp_path: Path) -> None:
-    """A pooler of sessions is fine once the settings say so; the ledger has the real backend."""
-    project = Project(tmp_path, tls_database)
-    project.write({"1_a.sql": "CREATE TABLE a (id int);\n", "2_b.sql": "-- atlas:txmode none\n\nVACUUM a;\n"})
-    url = SecretStr(pgbouncer.session.url(tls_database.name))
-    with pytest.raises(PoolerInBetween):
-        project.apply(project.settings(url=url))
-
-    settings = project.settings(url=url, pooler="session")
-    with connect(settings, application_name="pgrollout/test") as connection:
-        session = read_session(connection, settings)
-        assert session.backend_pid != connection.info.backend_pid
-    report = project.apply(settings)
-
-    assert [file.version for file in report.applied] == ["1", "2"]
+    assert chosen() == [5, 2, 3, 15_000]
+    assert chosen(keepalives_idle="60", tcp_user_timeout="90000") == [60, 2, 3, 90_000]

@@ -43,7 +43,10 @@ def test_between_two_files(project: Project) -> None:
     """A file that has committed counts as applied, the next one does not begin."""
     project.write({"1_a.sql": "CREATE TABLE a (id int);\n", "2_b.sql": "CREATE TABLE b (id int);\n"})
 
-    with interrupted_at("migration applied version=1"), pytest.raises(Interrupted, match="1 migrations applied, 1 left"):
+    with (
+        interrupted_at("migration applied version=1"),
+        pytest.raises(Interrupted, match="1 migrations applied, 1 left"),
+    ):
         project.apply()
 
     assert project.versions() == ["1"]
