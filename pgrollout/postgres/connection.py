@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
+TCP = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+"""Else a wait for an answer would outlive a server that lost its power by hours: nothing is sent while it lasts."""
 _SCHEMES = ("postgresql://", "postgres://")
 _PERMANENT = re.compile(
     r"authentication failed|no password supplied|does not exist|pg_hba\.conf|certificate|"
@@ -177,6 +179,7 @@ def _open(database: Database, text: str, application_name: str) -> Connection:
     try:
         return psycopg.connect(
             text,
+            **_tcp(text),
             **_primary(text),
             autocommit=True,
             prepare_threshold=None,

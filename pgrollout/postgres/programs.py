@@ -35,7 +35,9 @@ FOLDERS = (
 )
 """Where Debian, Red Hat's and Homebrew's packages put them, beside PATH."""
 
-_WITHOUT_VARIABLE = ("sslpassword", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count")
+_WITHOUT_VARIABLE = (
+    "sslpassword", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+)  # fmt: skip
 _WRAPPER = "pg_wrapper"
 _WATCH_SECONDS = 1.0
 _END_SECONDS = 10.0

@@ -1,5 +1,6 @@
 """Connections: every way of naming a server that libpq knows, and how they fail."""
 
+import os
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
