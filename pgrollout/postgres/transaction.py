@@ -12,6 +12,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pgrollout.content import Content
 from pgrollout.errors import RecordsRefused, StallBudgetExceeded, StatementFailed, TableInUse
@@ -34,6 +35,37 @@ from pgrollout.statement import Statement
 
 PAUSE_SECONDS = (0.05, 1.0)
 """Shortest and longest pause between two tries."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A segment to be run, and what vouches for it."""
+
+    file: File
+    """The migration."""
+    segment: Segment
+    """Which of its statements."""
+    records: Sequence[str]
+    """Rows to be written with it."""
+    is_first: bool
+    """Whether nothing of the file has run on this connection."""
+    plain: Collection[int] = ()
+    """Indexes of statements that build an index online, to be run in plain form."""
+    small: Collection[int] = ()
+    """Those of them whose table is an existing one, and must still be small."""
+
+    @cached_property
+    def guards(self) -> Mapping[int, tuple[Lock, ...]]:
+        """What each statement must have locked before, by its index; nothing in a block that can write nothing."""
+        content, segment = self.file.content, self.segment
+        if segment.kind is Kind.BLOCK and is_read_only(content.statements[segment.first]):
+            return {}
+        statements = content.statements[segment.first : segment.last + 1]
+        found = dict(guarded(statements, custom_delimiter=content.custom_delimiter))
+        for index in self.small:
+            if segment.first <= index <= segment.last and (what := outside_of(content, index)):
+                found[index] = (Lock(what.table, Mode.SHARE),)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,36 +95,18 @@ class Transactions:
         """Return the stall budget of a file, in milliseconds: its own, or the database's."""
         return file.content.directives.stall_budget_ms or self._database.stall_budget_ms
 
-    def run(
-        self,
-        file: File,
-        segment: Segment,
-        records: Sequence[str],
-        *,
-        is_first: bool,
-        plain: Collection[int] = (),
-        small: Collection[int] = (),
-    ) -> Refused | None:
+    def run(self, work: Work) -> Refused | None:
         """
         Run a segment, with the records that vouch for it, in one transaction; return why that cannot be, None if it is done.
-
-        Args:
-            file: The migration.
-            segment: Which of its statements.
-            records: Rows to be written with it.
-            is_first: Whether nothing of the file has run on this connection.
-            plain: Indexes of statements that build an index online, to be run in plain form.
-            small: Those of them whose table is an existing one, and must still be small.
 
         Raises:
             TableInUse: Somebody was in the way until the deadline.
             KeyboardInterrupt: Somebody wants an end; it was rolled back.
             ConnectionBroken: The connection was lost.
         """
-        guards = _guards(file.content, segment, small)
-        patience = _Patience(self._executing, self._database, file, guards, self.budget_ms(file))
+        patience = _Patience(self._executing, self._database, work, self.budget_ms(work.file))
         while True:
-            refused = self._try(file, segment, records, guards, patience, is_first=is_first, plain=plain)
+            refused = self._try(work, patience)
             if refused is None:
                 return None
             self._executing.roll_back()
@@ -102,21 +116,12 @@ class Transactions:
                 return refused
             patience.wait(refused)
 
-    def _try(
-        self,
-        file: File,
-        segment: Segment,
-        records: Sequence[str],
-        guards: Mapping[int, tuple[Lock, ...]],
-        patience: "_Patience",
-        *,
-        is_first: bool,
-        plain: Collection[int],
-    ) -> Refused | None:
+    def _try(self, work: Work, patience: "_Patience") -> Refused | None:
+        file = work.file
         executing, doing = self._executing, f"applying {file.name}"
         with executing.watched(doing, self.budget_ms(file)) as watch:
             tag = ""
-            for message in self._messages(file, segment, records, guards, patience, is_first=is_first, plain=plain):
+            for message in self._messages(work, patience):
                 if tag and executing.wants_end():
                     executing.roll_back()
                     executing.stop()
@@ -126,34 +131,25 @@ class Transactions:
                     return self._refused(file, message, answer, watch)
                 tag = answer
                 watch.stall = None  # the cancel came too late
-        if _is_without_effect(file.content, segment):
-            executing.transaction("recording a block without effect", records)
+        if _is_without_effect(file.content, work.segment):
+            executing.transaction("recording a block without effect", work.records)
         else:
             executing.committed(tag, f"committing {file.name}")
         return None
 
     # What is sent.
 
-    def _messages(
-        self,
-        file: File,
-        segment: Segment,
-        records: Sequence[str],
-        guards: Mapping[int, tuple[Lock, ...]],
-        patience: "_Patience",
-        *,
-        is_first: bool,
-        plain: Collection[int],
-    ) -> Iterator[Message]:
+    def _messages(self, work: Work, patience: "_Patience") -> Iterator[Message]:
         """Yield what is sent, in pieces of at most a million characters, so that a cancel and progress get in between."""
-        executing, content, budget_ms = self._executing, file.content, self.budget_ms(file)
+        executing, content, budget_ms = self._executing, work.file.content, self.budget_ms(work.file)
+        segment, plain, guards = work.segment, work.plain, work.guards
         is_block = segment.kind is Kind.BLOCK
         message = Message()
         if is_block:
             message.theirs(_piece(content, segment.first, segment.first))
             message.ours("guarding", *executing.guards(budget_ms))
         else:
-            message.ours("beginning", *executing.opening(budget_ms, is_first=is_first))
+            message.ours("beginning", *executing.opening(budget_ms, is_first=work.is_first))
         message.ours("making autovacuum give way", *patience.evictions())
         first, last = (segment.first + 1, segment.last - 1) if is_block else (segment.first, segment.last)
         for start, end in _runs(content, first, last, guards, plain):
@@ -173,10 +169,10 @@ class Transactions:
                 message.ours("guarding", *executing.guards(budget_ms))
         if is_block:
             if not _is_without_effect(content, segment):
-                message.ours("recording", *executing.records.as_owner(), executing.records.fence(), *records)
+                message.ours("recording", *executing.records.as_owner(), executing.records.fence(), *work.records)
             message.theirs(_piece(content, segment.last, segment.last))
         else:
-            message.ours("recording", *executing.records.as_owner(), executing.records.fence(), *records)
+            message.ours("recording", *executing.records.as_owner(), executing.records.fence(), *work.records)
             message.ours("committing", "COMMIT")
         yield message
 
@@ -208,21 +204,14 @@ class Transactions:
 class _Patience:
     """Waits for those who are in the way of a segment, outside the lock queue."""
 
-    def __init__(
-        self,
-        executing: Executing,
-        database: Database,
-        file: File,
-        guards: Mapping[int, tuple[Lock, ...]],
-        budget_ms: int,
-    ) -> None:
+    def __init__(self, executing: Executing, database: Database, work: Work, budget_ms: int) -> None:
         self.has_looked_twice = False
         """Whether who is in the way, and whose age cannot be seen, was found to be young."""
         self._executing = executing
         self._database = database
-        self._file = file
+        self._file = work.file
         self._wait_ms = executing.wait_ms(budget_ms)
-        self._locks = tuple(lock for locks in guards.values() for lock in locks)
+        self._locks = tuple(lock for locks in work.guards.values() for lock in locks)
         self._since: float | None = None
         self._tries = 0
         self._evicts = False
@@ -258,18 +247,6 @@ class _Patience:
     def _report(self, found: Sequence[Blocker]) -> None:
         self._said = "; ".join(str(each) for each in found)
         self._executing.say(f"waiting for the tables of {self._file.name}: {self._said}")
-
-
-def _guards(content: Content, segment: Segment, small: Collection[int]) -> dict[int, tuple[Lock, ...]]:
-    """Return what each statement of a segment must have locked before; nothing in a block that can write nothing."""
-    if segment.kind is Kind.BLOCK and is_read_only(content.statements[segment.first]):
-        return {}
-    statements = content.statements[segment.first : segment.last + 1]
-    found = dict(guarded(statements, custom_delimiter=content.custom_delimiter))
-    for index in small:
-        if segment.first <= index <= segment.last and (what := outside_of(content, index)):
-            found[index] = (Lock(what.table, Mode.SHARE),)
-    return found
 
 
 def _runs(

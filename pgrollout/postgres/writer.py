@@ -20,7 +20,7 @@ from pgrollout.postgres import lease, ledger, revisions, sqlstate
 from pgrollout.postgres.alone import Alone
 from pgrollout.postgres.executing import Executing
 from pgrollout.postgres.records import File, FileError, Recipe
-from pgrollout.postgres.transaction import Refused, Transactions
+from pgrollout.postgres.transaction import Refused, Transactions, Work
 from pgrollout.quoting import name
 from pgrollout.segments import Kind, Segment, enum_cuts, in_plain_form, online_builds, segments
 from pgrollout.settings import Database
@@ -159,7 +159,7 @@ class Writer:
         )
         rows = [records.row(file, segment.last + 1), step, *cut.records]
         started = time.monotonic_ns()
-        refused = self._transactions.run(file, segment, rows, is_first=cut.is_first, plain=plain, small=cut.plain)
+        refused = self._transactions.run(Work(file, segment, rows, cut.is_first, plain, cut.plain))
         if refused is None:
             return True
         elapsed_ns = time.monotonic_ns() - started
