@@ -385,11 +385,14 @@ def big_foreign_key(scene: Scene) -> None:
 
 @scenario(REFUSED, says=("UPDATE orders",))
 def slow_backfill(scene: Scene) -> None:
-    """UPDATE of all rows in one statement, which takes 4 s: the rows stay locked until its end."""
+    """UPDATE of all rows, which takes 4 s: they stay locked until its end. The canary's is wherever it has moved to."""
     scene.table("orders")
     scene.slow(3)
     with scene.canaries("orders"):
-        scene.migrate("UPDATE orders SET amount = slow(amount);\n")
+        scene.migrate(
+            "UPDATE orders SET amount = slow(amount) WHERE id = 2;\n"
+            "UPDATE orders SET amount = slow(amount) WHERE id <> 2;\n"
+        )
 
 
 @scenario(DONE, psql_stalls=False)
