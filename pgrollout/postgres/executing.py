@@ -33,8 +33,8 @@ WAIT_SHARE = 0.25
 ``deadlock_timeout``, so that the application is no deadlock's victim."""
 IDLE_SHARE = 0.5
 """Share of the stall budget after which the server ends a transaction that its client has left open."""
-NO_IDLE_LIMIT = "SET idle_session_timeout = 0;\n"
-"""Once there is a lease, its heartbeat tells who is alive."""
+_NO_IDLE_LIMIT = "SET idle_session_timeout = 0"
+"""Once there is a lease its heartbeat tells who is alive; the role may have a limit, and waiting is no mistake."""
 CHECK_CLIENT_MS = 100
 """How often the server looks whether a client that waits for it is still there."""
 _RECORDS_BUDGET_MS = 10_000
@@ -73,6 +73,7 @@ class Executing:
         wants_end: Callable[[], int],
         *,
         has_lease: bool,
+        lease_timeout_ms: int,
         deadline: float | None = None,
     ) -> None:
         """
@@ -85,6 +86,7 @@ class Executing:
             supervisor: Watches over it, and is told when the run has the lease.
             wants_end: How urgently somebody wants an end: 0 nobody does, 1 at the next safe point, 2 at once.
             has_lease: Whether the run holds the lease; else its first transaction takes it, together with the ledger.
+            lease_timeout_ms: When a run that gives no sign of life counts as dead, in milliseconds.
             deadline: When the run must have ended, by ``time.monotonic``.
         """
         self.connection = connection
@@ -95,10 +97,11 @@ class Executing:
         start = (
             ledger.record_run_sql(before.schema, records.run)
             if has_lease
-            else ledger.start_run_sql(before, records.run) + NO_IDLE_LIMIT
+            else ledger.start_run_sql(before, records.run) + _NO_IDLE_LIMIT + ";\n"
         )
         # Sent in the transaction that writes the first row: a first file that fails leaves neither table nor ledger.
         self._preparation = revisions.create_sql(records.table) + "".join(ledger.upgrades(before)) + start
+        self._idle_limit = _NO_IDLE_LIMIT if has_lease else f"SET idle_session_timeout = {lease_timeout_ms}"
         self._next_line = 0.0
         self._is_fresh = True
         self._name = connection.info.parameter_status("application_name") or ""
@@ -111,7 +114,7 @@ class Executing:
             "SELECT setting::float8 FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
         ).fetchone()
         self._deadlock_timeout_ms = row[0] if row else 1000.0
-        self.connection.execute(";\n".join(_OURS).encode())
+        self.connection.execute(";\n".join([*_OURS, self._idle_limit]).encode())
         try:
             self.connection.execute(f"SET client_connection_check_interval = {CHECK_CLIENT_MS}".encode())
         except psycopg.Error:
@@ -178,7 +181,7 @@ class Executing:
     def _cleaning(self) -> list[str]:
         if self._is_fresh:
             return []
-        return [*_CLEAN, *_OURS, *self._application_name(), *self._set_role()]
+        return [*_CLEAN, *_OURS, self._idle_limit, *self._application_name(), *self._set_role()]
 
     def clean(self) -> None:
         """Clean the session, unless that is done."""
@@ -284,7 +287,7 @@ class Executing:
         if tag != "COMMIT":
             raise RecordsRefused(doing, "25P02", f"the server answered {tag}", "Run it again.", ExitCode.FAILED)
         if self._preparation:
-            self._preparation = ""
+            self._preparation, self._idle_limit = "", _NO_IDLE_LIMIT
             self.supervisor.holds(self.records.run.token)
 
     def roll_back(self) -> None:

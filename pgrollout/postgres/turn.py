@@ -69,7 +69,8 @@ class Turn:
         if not self._is_prepared:
             # A heartbeat must wait for no standby and for nobody's lock, and is written whatever the role's defaults are.
             self._connection.execute(
-                f"SET default_transaction_read_only = off; SET synchronous_commit = local; SET lock_timeout = {LOCK_TIMEOUT_MS}"
+                "SET default_transaction_read_only = off; SET synchronous_commit = local; SET statement_timeout = 0; "
+                f"SET idle_session_timeout = 0; SET lock_timeout = {LOCK_TIMEOUT_MS}"
             )
             self._is_prepared = True
         held = lease.read(self._connection, ledger.schema) if ledger.exists else None

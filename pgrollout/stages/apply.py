@@ -310,7 +310,7 @@ class _Attempt:
         deadline = self.owner.started + database.run_deadline_ms / 1000 if database.run_deadline_ms else None
         executing = Executing(
             self.connection, records, state.ledger, self.supervisor, wants_end,
-            has_lease=self.token != FIRST, deadline=deadline,
+            has_lease=self.token != FIRST, lease_timeout_ms=database.lease_timeout_ms, deadline=deadline,
         )  # fmt: skip
         writer = Writer(executing, database, recipe)
         watching = Watching(self.connection, database, state, run)

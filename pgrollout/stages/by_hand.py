@@ -201,5 +201,8 @@ def _held(database: Database, reason: str, *, lock: bool) -> Iterator[_Held]:
         supervisor = Supervisor(
             connection, records.schema, database.lease_timeout_ms, Reporter("editing the history", None)
         )
-        executing = Executing(connection, records, state.ledger, supervisor, lambda: 0, has_lease=False)
+        executing = Executing(
+            connection, records, state.ledger, supervisor, lambda: 0,
+            has_lease=False, lease_timeout_ms=database.lease_timeout_ms,
+        )  # fmt: skip
         yield _Held(reviewed, state, session, run, executing, connection)

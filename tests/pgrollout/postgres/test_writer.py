@@ -1029,8 +1029,9 @@ def a_writer(project: Project, wants_end: Callable[[Connection], bool]) -> Itera
         records = Records(state.table, state.ledger.schema, run, session)
         supervisor = Supervisor(watch, state.ledger.schema, 30_000, Reporter("testing", None))
         executing = Executing(
-            connection, records, state.ledger, supervisor, lambda: int(wants_end(other)), has_lease=False
-        )
+            connection, records, state.ledger, supervisor, lambda: int(wants_end(other)), has_lease=False,
+            lease_timeout_ms=30_000,
+        )  # fmt: skip
         yield Writer(executing, settings, lambda *_: ""), connection
 
 
