@@ -144,7 +144,7 @@ def _ended(arguments: list[str]) -> int:
         tell(error, as_json=_wants_json(arguments))
         return error.code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.", err=True)
+        click.echo("Interrupted. Nothing is left half done: run the same command again.", err=True)
         return ExitCode.WAIT
 
 

@@ -804,7 +804,7 @@ class LockNotAcquired(WaitingCanCure):
         return (
             f"Another run holds the lock, {self.holder}"
             + (
-                f"; waited {self.waited_ms / 1000:.0f} s for it, --wait-for-run-ms waits longer"
+                f"; waited {self.waited_ms / 1000:.0f} s for it, as long as wait_for_run_ms and run_deadline_ms let it"
                 if self.waited_ms
                 else ""
             )
@@ -950,6 +950,5 @@ class Interrupted(WaitingCanCure):
 
     def __str__(self) -> str:
         note = f" {self.note}" if self.note else ""
-        return (
-            f"Interrupted: {self.applied} migrations applied, {self.left} left.{note} The next run continues with them."
-        )
+        after = "continues with them" if self.left else "finds nothing more to do"
+        return f"Interrupted: {self.applied} migrations applied, {self.left} left.{note} The next run {after}."

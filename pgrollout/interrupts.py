@@ -13,11 +13,13 @@ MOST_HELD = 2
 """The first asks for an end at a safe point, the second for one at once."""
 _held: list[int] | None = None
 """What came while a block holds interrupts back; None where none does."""
+_lets_through = False
+"""Whether a block inside of that does not."""
 
 
 def interrupt(number: int, _frame: FrameType | None = None) -> None:
     """Raise KeyboardInterrupt, or have the block that holds interrupts back know; a third one is not held back."""
-    if _held is None or len(_held) >= MOST_HELD:
+    if _held is None or _lets_through or len(_held) >= MOST_HELD:
         raise KeyboardInterrupt
     _held.append(number)
 
@@ -66,3 +68,17 @@ def held_back() -> Iterator[Callable[[], int]]:
             signal.signal(number, before[number] or signal.SIG_DFL)
         if came and not is_error:
             signal.raise_signal(came[0])
+
+
+@contextmanager
+def let_through() -> Iterator[None]:
+    """Hold no interrupt back while the block lasts, inside of one that does: nothing is done in it that needs a record."""
+    global _lets_through
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _lets_through = True
+    try:
+        yield
+    finally:
+        _lets_through = False

@@ -215,11 +215,16 @@ class Alone:
         """Send it, again and again while the tables that it locks are in use."""
         executing, doing = self._executing, file.doing(statement)
         is_adoptable = what is not None and what.form in ADOPTABLE
-        cancelled_at, left_at = (2, 1) if is_adoptable else (1, None)
+        cancelled_at = 2 if is_adoptable else 1
         started, tries = time.monotonic(), 0
         while True:
             with executing.watched(doing, self._budget_ms(file)) as watch:
-                answer = executing.send(statement.text, doing, cancelled_at=cancelled_at, left_at=left_at)
+                answer = executing.send(
+                    statement.text,
+                    doing,
+                    wants_cancel=lambda: executing.wants_end() >= cancelled_at,
+                    wants_leave=lambda: is_adoptable and executing.is_to_end(),
+                )
             tries += 1
             is_online = what is not None and what.form in ONLINE
             stall = executing.supervisor.stall(watch)

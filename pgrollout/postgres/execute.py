@@ -56,7 +56,7 @@ class ConnectionLost(Exception):
 
 
 class StatementLeft(Exception):
-    """The server goes on with a statement, and nobody waits for its answer any more."""
+    """The server goes on with a statement, and nobody waits for its answer any more; the text says how far that is."""
 
 
 class CopyFromClient(Exception):
@@ -83,6 +83,7 @@ def send(
         ConnectionLost: The server went away before it answered.
         StatementLeft: It was left to itself.
         CopyFromClient: A command wants to copy from the client; the connection is closed.
+        KeyboardInterrupt: Somebody does not wait for the answer; the connection is closed.
     """
     pgconn = connection.pgconn
     try:
@@ -93,6 +94,9 @@ def send(
         finished, last = waiting.wait(answering, pgconn.socket, interval=WAKE_SECONDS)
     except psycopg.OperationalError as error:
         raise ConnectionLost(str(error).strip()) from error
+    except KeyboardInterrupt:
+        connection.close()
+        raise
     if last is None:
         raise ConnectionLost("the server sent no answer")
     if last.status in _FINISHED:

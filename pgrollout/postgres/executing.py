@@ -17,7 +17,7 @@ from psycopg.pq import TransactionStatus
 from pgrollout.errors import ConnectionBroken, ExitCode, RecordsRefused
 from pgrollout.postgres import ledger, revisions, sqlstate
 from pgrollout.postgres.connection import Connection
-from pgrollout.postgres.execute import ConnectionLost, CopyFromClient, Failure, send
+from pgrollout.postgres.execute import ConnectionLost, CopyFromClient, Failure, StatementLeft, send
 from pgrollout.postgres.ledger import Ledger
 from pgrollout.postgres.records import File, Records
 from pgrollout.postgres.supervisor import Supervisor, Watch
@@ -39,6 +39,10 @@ CHECK_CLIENT_MS = 100
 """How often the server looks whether a client that waits for it is still there."""
 _RECORDS_BUDGET_MS = 10_000
 """Records lock nothing but our own tables."""
+_RECORDS_GRACE_SECONDS = 3.0
+"""Records take no time, but for a COMMIT that waits for a standby; a cancel ends that wait, and it has committed."""
+_DEADLINE_GRACE_MS = 5000
+"""By how much the server's limit is behind ours, which asks for an orderly end."""
 TRANSACTION_TIMEOUT = 170000
 """The first version that has it."""
 
@@ -157,8 +161,8 @@ class Executing:
         if self._checks_client:
             said.append(f"SET LOCAL client_connection_check_interval = {CHECK_CLIENT_MS}")
         if self._deadline is not None and self.connection.info.server_version >= TRANSACTION_TIMEOUT:
-            left = max(1000, round((self._deadline - time.monotonic()) * 1000))
-            said.append(f"SET LOCAL transaction_timeout = {left}")
+            left = max(0, round((self._deadline - time.monotonic()) * 1000))
+            said.append(f"SET LOCAL transaction_timeout = {left + _DEADLINE_GRACE_MS}")
         return said
 
     def opening(self, budget_ms: int, *, is_first: bool) -> list[str]:
@@ -218,7 +222,12 @@ class Executing:
             yield watch
 
     def send(
-        self, text: str, doing: str, *, cancelled_at: int | None = None, left_at: int | None = None
+        self,
+        text: str,
+        doing: str,
+        *,
+        wants_cancel: Callable[[], bool] = lambda: False,
+        wants_leave: Callable[[], bool] = lambda: False,
     ) -> str | Failure:
         """
         Send a text and return the last command's tag, or the failure.
@@ -226,8 +235,8 @@ class Executing:
         Args:
             text: One or several commands.
             doing: What it is, for people.
-            cancelled_at: How urgently somebody must want an end for the server to be asked to cancel it; None is never.
-            left_at: The same for leaving it to itself.
+            wants_cancel: Asked again and again; once it says yes, the server is asked to cancel, and its answer awaited.
+            wants_leave: The same for leaving it to itself.
 
         Raises:
             ConnectionBroken: The connection was lost: whether it took effect is for the server to say.
@@ -235,12 +244,9 @@ class Executing:
             RecordsRefused: It copies from the client.
         """
         try:
-            return send(
-                self.connection,
-                text,
-                wants_cancel=lambda: cancelled_at is not None and self.wants_end() >= cancelled_at,
-                wants_leave=lambda: left_at is not None and self.wants_end() >= left_at,
-            )
+            return send(self.connection, text, wants_cancel=wants_cancel, wants_leave=wants_leave)
+        except StatementLeft as left:
+            raise StatementLeft(f" ({self.supervisor.said})" if self.supervisor.said else "") from left
         except ConnectionLost as error:
             if error.sqlstate == sqlstate.TRANSACTION_TIMEOUT and self._deadline is None:
                 # Not ours: it would end the next try as well.
@@ -263,20 +269,36 @@ class Executing:
         Raises:
             RecordsRefused: The server refuses; nothing was written.
             ConnectionBroken: The connection was lost.
+            KeyboardInterrupt: Somebody wants an end, and it took too long; nothing was written.
         """
         opening = [
             BEGIN,
+            # Who wants an end waits for no standby.
+            *(["SET LOCAL synchronous_commit = local"] if self.wants_end() else []),
             *self.guards(_RECORDS_BUDGET_MS),
             *self.records.as_owner(),
             *self._start(),
             self.records.fence(),
         ]
         commands = [*opening, *records, *after, "COMMIT"]
-        answer = self.send(";\n".join(commands), doing)
+        answer = self.send(";\n".join(commands), doing, wants_cancel=self._takes_too_long())
         if isinstance(answer, Failure):
             self.roll_back()
+            if self.is_cancelled(answer):
+                self.stop()
             raise self.refused(doing, answer)
         self.committed(answer, doing)
+
+    def _takes_too_long(self) -> Callable[[], bool]:
+        """Return what tells whether an end has been wanted for longer than records take."""
+        since: list[float] = []
+
+        def is_over() -> bool:
+            if self.wants_end():
+                since.append(time.monotonic())
+            return bool(since) and since[-1] - since[0] >= _RECORDS_GRACE_SECONDS
+
+        return is_over
 
     def committed(self, tag: str, doing: str) -> None:
         """

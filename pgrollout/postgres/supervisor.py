@@ -102,6 +102,8 @@ class Supervisor:
         """psycopg lets threads take turns on it."""
         self.lost: str | None = None
         """Why the run must end, if it must: the lease is somebody else's, or the connection is gone."""
+        self.said = ""
+        """What a person who watches was told last of what is executed."""
         self._schema = schema
         self._reporter = reporter
         self._beat_seconds = lease_timeout_ms / 1000 / HEARTBEATS
@@ -135,6 +137,7 @@ class Supervisor:
 
     def say(self, note: str) -> None:
         """Tell a person who watches."""
+        self.said = note
         self._reporter.note(note)
 
     def holds(self, token: int) -> None:
@@ -144,6 +147,7 @@ class Supervisor:
     @contextmanager
     def watching(self, doing: str, budget_ms: int) -> Iterator[Watch]:
         """Let nobody wait longer than the budget while the block lasts, which executes something."""
+        self.said = ""
         watch = self._watch = Watch(budget_ms, doing)
         try:
             yield watch

@@ -18,6 +18,7 @@ import psycopg
 
 from pgrollout.errors import OrphanNotOurs
 from pgrollout.postgres.connection import Connection, as_login
+from pgrollout.postgres.execute import StatementLeft
 from pgrollout.quoting import name
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,14 @@ def terminate(connection: Connection, found: tuple[Orphan, ...]) -> None:
         log.warning('backend of an earlier run ended pid=%d run="%s"', orphan.pid, orphan.application_name)
 
 
-def end_all(connection: Connection, schema: str, token: int, run: str, report: Callable[[str], None]) -> None:
+def end_all(
+    connection: Connection,
+    schema: str,
+    token: int,
+    run: str,
+    report: Callable[[str], None],
+    deadline: float | None = None,
+) -> None:
     """
     End every backend of an older token, and return when all are gone.
 
@@ -119,9 +127,11 @@ def end_all(connection: Connection, schema: str, token: int, run: str, report: C
         token: The token that was taken; older ones are others'.
         run: The run that had the lease before.
         report: Told what is waited for.
+        deadline: Until when an online build is waited for, by ``time.monotonic``; None is as long as it takes.
 
     Raises:
         OrphanNotOurs: The role may not end one of them.
+        StatementLeft: The deadline has passed, and an online build goes on.
     """
     logged: float | None = None
     while found := orphans(connection, schema, token, run):
@@ -129,6 +139,8 @@ def end_all(connection: Connection, schema: str, token: int, run: str, report: C
         for orphan in found:
             if orphan.build is None:
                 continue
+            if deadline is not None and time.monotonic() >= deadline:
+                raise StatementLeft(f" ({orphan.build})")
             report(f"waiting for pid {orphan.pid} of {orphan.application_name}: {orphan.build}")
             if logged is None or time.monotonic() - logged >= REPORT_SECONDS:
                 log.info(

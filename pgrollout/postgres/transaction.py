@@ -126,7 +126,7 @@ class Transactions:
                     executing.roll_back()
                     executing.stop()
                 executing.is_used()
-                answer = executing.send(message.text, doing, cancelled_at=1)
+                answer = executing.send(message.text, doing, wants_cancel=executing.is_to_end)
                 if isinstance(answer, Failure):
                     return self._refused(file, message, answer, watch)
                 tag = answer

@@ -39,13 +39,16 @@ FIRST = 0
 class Turn:
     """One run's turn."""
 
-    def __init__(self, connection: Connection, database: Database, run: str, started_by: str) -> None:
-        """Prepare to wait on the supervising connection, at most as long as the settings say."""
+    def __init__(
+        self, connection: Connection, database: Database, run: str, started_by: str, deadline: float | None = None
+    ) -> None:
+        """Prepare to wait on the supervising connection, as long as the settings and the run's deadline let it."""
         self._connection = connection
         self._database = database
         self._run = run
         self._holder = f"{started_by}, process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
         self._started = time.monotonic()
+        self._deadline = deadline
         self._reported: float | None = None
         self._pause = PAUSE_SECONDS[0]
         self._is_prepared = False
@@ -56,7 +59,10 @@ class Turn:
     @property
     def left_ms(self) -> int:
         """How long another run may still be waited for."""
-        return max(0, self._database.wait_for_run_ms - round((time.monotonic() - self._started) * 1000))
+        ends = self._started + self._database.wait_for_run_ms / 1000
+        if self._deadline is not None:
+            ends = min(ends, self._deadline)
+        return max(0, round((ends - time.monotonic()) * 1000))
 
     def take(self, ledger: Ledger) -> int | None:
         """
@@ -97,7 +103,7 @@ class Turn:
         supervisor = Supervisor(self._connection, schema, self._database.lease_timeout_ms, reporter)
         with supervisor.started(token if token != FIRST else None):
             if token != FIRST:
-                takeover.end_all(self._connection, schema, token, self._taken_from, reporter.note)
+                takeover.end_all(self._connection, schema, token, self._taken_from, reporter.note, self._deadline)
             yield supervisor
 
     def give_back(self, schema: str, token: int) -> None:

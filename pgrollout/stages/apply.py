@@ -27,7 +27,7 @@ from pgrollout.errors import (
     TableNotReadable,
 )
 from pgrollout.history import ExecOrder, Pending
-from pgrollout.interrupts import held_back
+from pgrollout.interrupts import held_back, let_through
 from pgrollout.plan import Plan
 from pgrollout.postgres import atlas_lock, lease, ledger
 from pgrollout.postgres.connection import Connecting, Connection, connecting
@@ -142,10 +142,36 @@ class _Run:
     applied: list[AppliedFile] = field(default_factory=list)
     _contents: dict[str, Content] = field(default_factory=dict)
     _planned: tuple[str | None, Pending, Plan] | None = None
+    _pending: int | None = None
+    """How many files were pending when that was last decided; None if it never was."""
 
     def run(self) -> ApplyReport:
+        """Do what is pending; somebody's interrupt, or the run's deadline, ends it at a safe point."""
+        try:
+            return self._run()
+        except KeyboardInterrupt as interrupt:
+            if self._pending is None:
+                raise
+            raise self._interrupted() from interrupt
+        except StatementLeft as left:
+            raise self._interrupted(
+                f"The server goes on building an index{left}, and the next run waits for that."
+            ) from left
+
+    def _interrupted(self, note: str = "") -> Interrupted:
+        is_due = self.deadline is not None and time.monotonic() >= self.deadline
+        notes = [*(["run_deadline_ms has passed."] if is_due else []), *([note] if note else [])]
+        return Interrupted(len(self.applied), (self._pending or 0) - len(self.applied), " ".join(notes))
+
+    @property
+    def deadline(self) -> float | None:
+        """When the run must have ended, by ``time.monotonic``; None if it may take as long as it takes."""
+        deadline_ms = self.request.database.run_deadline_ms
+        return self.started + deadline_ms / 1000 if deadline_ms else None
+
+    def _run(self) -> ApplyReport:
         """Look what is pending, until there is nothing or the turn is ours; nothing is written before."""
-        turn = Turn(self.watch, self.request.database, self.run_id, started_by())
+        turn = Turn(self.watch, self.request.database, self.run_id, started_by(), self.deadline)
         while True:
             state = self.read(self.watch)
             todo = self.decide(state)
@@ -181,6 +207,7 @@ class _Run:
                     # No lease tells whether we are alive until the first commit: then the server ends who is not.
                     connection.execute(f"SET idle_session_timeout = {database.lease_timeout_ms}".encode())
                 with atlas_lock.held(connection, wait_ms=turn.left_ms):
+                    reporter.say("beginning")
                     state = self.read(connection)
                     if token == FIRST and state.ledger.exists:
                         return None  # another first run was quicker
@@ -194,7 +221,9 @@ class _Run:
 
     def decide(self, state: State) -> Pending:
         """Return what is pending; errors as for ``stages.deciding``."""
-        return decide(self.reviewed, state, self.request.choice)
+        todo = decide(self.reviewed, state, self.request.choice)
+        self._pending = len(todo.migrations)
+        return todo
 
     def contents(self, todo: Pending) -> Mapping[str, Content]:
         """Return what the pending files say; each is read once, before anything is locked."""
@@ -261,7 +290,7 @@ class _Attempt:
     """Whether the run before died: its end is recorded even if nothing else is to be done."""
 
     def run(self, state: State) -> ApplyReport:
-        """Decide, by what the database says now, and act; a person's interrupt ends it at a safe point."""
+        """Decide, by what the database says now, and act."""
         owner, request = self.owner, self.owner.request
         todo = owner.decide(state)
         if not (self.is_taken_over or owner.is_something(state, todo)):
@@ -279,14 +308,8 @@ class _Attempt:
             source=request.source,
             reason=request.reason,
         )
-        try:
-            with held_back() as wants_end:
-                self._act(state, todo, contents, run, wants_end)
-        except KeyboardInterrupt as interrupt:
-            raise Interrupted(len(owner.applied), len(todo.migrations) - len(owner.applied)) from interrupt
-        except StatementLeft as left:
-            note = "The server goes on building an index, and the next run waits for that."
-            raise Interrupted(len(owner.applied), len(todo.migrations) - len(owner.applied), note) from left
+        with held_back() as wants_end:
+            self._act(state, todo, contents, run, wants_end)
         if not owner.applied and not todo.baseline:
             return owner.report(state, None, Outcome.NOTHING_TO_DO, NOTHING)
         summary = f"{_counted(len(owner.applied))} applied"
@@ -307,10 +330,9 @@ class _Attempt:
 
         request, database = self.owner.request, self.owner.request.database
         records = Records(state.table, state.ledger.schema, run, self.session)
-        deadline = self.owner.started + database.run_deadline_ms / 1000 if database.run_deadline_ms else None
         executing = Executing(
             self.connection, records, state.ledger, self.supervisor, wants_end,
-            has_lease=self.token != FIRST, lease_timeout_ms=database.lease_timeout_ms, deadline=deadline,
+            has_lease=self.token != FIRST, lease_timeout_ms=database.lease_timeout_ms, deadline=self.owner.deadline,
         )  # fmt: skip
         writer = Writer(executing, database, recipe)
         watching = Watching(self.connection, database, state, run)
@@ -318,7 +340,9 @@ class _Attempt:
             executing.prepare()
             if state.ledger.open_intents:
                 todo, contents = self._settle(state, todo, contents, executing, writer)
-            rows = [watching.before(contents)]
+            executing.stop_if_asked()
+            with let_through():  # it may have to wait for a table
+                rows = [watching.before(contents)]
             backup = [ledger.backup_sql(records.schema, run, **request.backup.model_dump())] if request.backup else []
             if todo.baseline is not None:
                 rows += watching.baseline(todo.baseline.version)
@@ -394,7 +418,7 @@ class _Attempt:
             # Who interrupts does not want to wait for it.
             after = self._after(executing, watching) if outcome == "failed" else ()
             writer.end(outcome, error, after)
-        except (PgrolloutError, psycopg.Error) as second:
+        except (PgrolloutError, psycopg.Error, KeyboardInterrupt) as second:
             log.debug('end of the run recorded by its supervisor outcome=%s reason="%s"', outcome, second)
             if executing.has_started:
                 schema, run = executing.records.schema, executing.records.run

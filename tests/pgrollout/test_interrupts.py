@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pgrollout.interrupts import held_back
+from pgrollout.interrupts import held_back, let_through
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +56,24 @@ def test_a_third_one_comes_at_once() -> None:
         work()
 
     assert steps == [2]
+
+
+def test_what_needs_no_record_is_cut() -> None:
+    """A block inside lets interrupts through, and they are held back again behind it."""
+    steps = []
+
+    def work() -> None:
+        with held_back() as wants_end:
+            with pytest.raises(KeyboardInterrupt), let_through():
+                kill(signal.SIGINT)
+            steps.append(wants_end())
+            kill(signal.SIGTERM)
+            steps.append(wants_end())
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+    assert steps == [0, 1]
 
 
 def test_an_error_of_the_block_is_more_important() -> None:

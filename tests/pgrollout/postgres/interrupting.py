@@ -8,7 +8,7 @@ import psycopg
 
 from pgrollout.outside import Outside, outside
 from pgrollout.splitter import keywords
-from tests.project import eventually, is_gone
+from tests.project import Project, eventually, is_gone
 from tests.servers import Database
 
 
@@ -33,9 +33,9 @@ def holding(database: Database, *statements: str) -> Iterator[None]:
 
 
 @contextmanager
-def running(database: Database, *statements: str) -> Iterator[int]:
+def running(database: Database, *statements: str, name: str = "") -> Iterator[int]:
     """Run statements in schema ``app`` on a connection of their own, and give its pid; with the block, they end."""
-    with database.connect(options="-c search_path=app") as connection:
+    with database.connect(options="-c search_path=app", application_name=name) as connection:
 
         def run() -> None:
             with suppress(psycopg.Error):
@@ -52,6 +52,23 @@ def running(database: Database, *statements: str) -> Iterator[int]:
             raise
         finally:
             thread.join(60)
+
+
+@contextmanager
+def orphaned_build(project: Project) -> Iterator[int]:
+    """Let a backend of a run that died build an index of table ``a`` online as long as the block lasts; give its pid."""
+    database, build = project.database, "CREATE INDEX CONCURRENTLY orphaned ON public.a (id)"
+    with (
+        holding(database, "LOCK TABLE a IN ROW EXCLUSIVE MODE"),
+        running(database, build, name="pgrollout/orphan/1") as pid,
+    ):
+        eventually(lambda: waits(database, pid), "the build of a dead run")
+        # As if the lease of the run before were that run's, which did not give it back.
+        database.execute("UPDATE pgrollout.lease SET run = 'orphan', heartbeat = now() - interval '1 hour'")
+        try:
+            yield pid
+        finally:
+            database.execute("SELECT pg_cancel_backend(%s)", pid)
 
 
 def waits(database: Database, pid: int) -> bool:
