@@ -55,10 +55,13 @@ _ADVICE = {
         "`-- atlas:txmode none` and an empty line."
     ),
     "42501": "The role lacks a right: grant it, or name the owner with `role` in pgrollout.toml.",
-    "53100": "The server's disk is full. Nothing of this transaction was kept.",
+    "53100": "The server's disk is full, and nothing of this transaction was kept: make room, then run it again.",
     "53200": "The server is out of (lock) memory: split the migration, or raise max_locks_per_transaction.",
     "55P04": "A new enum value can be used only after the transaction that adds it: put its use into the next file.",
-    "57014": "Somebody, or a timeout, cancelled the statement.",
+    "57014": (
+        "Somebody, or a timeout, cancelled the statement. "
+        "`SET statement_timeout = 0;` before it lifts the limit of the role."
+    ),
     "23505": "The data has duplicates. Find and settle them first, then run this again.",
     "23514": "Rows break the constraint. Find and settle them first, or add it NOT VALID.",
     "23502": "Rows have NULL there. Fill them first.",
