@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pgrollout.atlas_splitter import partial_hashes
 from pgrollout.content import read_content
-from pgrollout.errors import HistoryChanged, LockNotAcquired, NoOpenIntent
+from pgrollout.errors import HistoryChanged, LockNotAcquired, NoOpenIntent, ServerIsStandby
 from pgrollout.history import Edit, RevisionType, find_version, set_version
 from pgrollout.interrupts import held_back
 from pgrollout.postgres import atlas_lock, lease, ledger, revisions
@@ -80,6 +80,7 @@ def set_current(
     Raises:
         UnknownVersion: No file has that version.
         LockNotAcquired: A run is under way; tried once, as Atlas does.
+        ServerIsStandby: Nothing can be written there.
     """
     with _held(database, reason, lock=not dry_run) as held:
         edit = set_version(held.reviewed.migrations, held.state.revisions, version)
@@ -142,6 +143,7 @@ def resolve(
         NoOpenIntent: Nobody asks about that statement.
         HistoryChanged: It took effect, and the file has another one in its place now.
         LockNotAcquired: A run is under way.
+        ServerIsStandby: Nothing can be written there.
     """
     with _held(database, reason, lock=not dry_run) as held:
         intents = held.state.ledger.open_intents
@@ -185,6 +187,8 @@ def _held(database: Database, reason: str, *, lock: bool) -> Iterator[_Held]:
         ExitStack() as stack,
     ):
         session = read_session(connection, database)
+        if lock and session.is_standby:
+            raise ServerIsStandby(f"database {database.name}")
         if lock:
             stack.enter_context(atlas_lock.held(connection, wait_ms=0))
         state = read_state(connection, database)
