@@ -38,6 +38,8 @@ class Session:
     """When the server started: tells whether two connections are to the same one."""
     is_standby: bool
     """Whether it only follows another server."""
+    standbys: str = ""
+    """``synchronous_standby_names``, if a COMMIT of this session waits for one of them, with all its locks; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ SELECT pg_catalog.pg_backend_pid(),
     pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00'),
     nullif(current_user, session_user)::text,
     pg_catalog.to_char(pg_catalog.pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00'),
-    pg_catalog.pg_is_in_recovery()
+    pg_catalog.pg_is_in_recovery(),
+    CASE WHEN pg_catalog.current_setting('synchronous_commit') IN ('on', 'remote_write', 'remote_apply')
+        THEN pg_catalog.current_setting('synchronous_standby_names') ELSE '' END
 FROM (VALUES (1)) one
 LEFT JOIN pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a ON true
 """
@@ -81,7 +85,7 @@ def read_session(connection: Connection, database: Database) -> Session:
         ServerTooOld: It is older than 14.
         PoolerInBetween: The backend is not the one that the start-up packet named, and the settings do not allow that.
     """
-    pid, start, role, server_start, is_standby = _row(connection.execute(_SESSION).fetchone())
+    pid, start, role, server_start, is_standby, standbys = _row(connection.execute(_SESSION).fetchone())
     if start is None and role is not None:
         # The role may not see when a backend of the login's started.
         with connection.transaction():
@@ -92,7 +96,7 @@ def read_session(connection: Connection, database: Database) -> Session:
     version = connection.info.server_version
     if version < OLDEST:
         raise ServerTooOld(f"database {database.name}", shown_version(version), OLDEST // 10000)
-    return Session(pid, start or "epoch", role, version, server_start, is_standby)
+    return Session(pid, start or "epoch", role, version, server_start, is_standby, standbys)
 
 
 def read_state(connection: Connection, database: Database) -> State:

@@ -56,6 +56,7 @@ _PROGRESS = """
 SELECT p.command, p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total, p.current_locker_pid
 FROM pg_catalog.pg_stat_progress_create_index p WHERE p.pid = %(pid)s
 """
+_WAITS_FOR_STANDBY = "SELECT wait_event = 'SyncRep' FROM pg_catalog.pg_stat_get_activity(%s)"
 _BLOCKERS = """
 SELECT a.pid, a.application_name, a.state, EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - a.xact_start)::float8
 FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(%(pid)s)) b (pid) JOIN pg_catalog.pg_stat_activity a USING (pid)
@@ -211,6 +212,8 @@ class Supervisor:
             + (f", for {age:.0f} s)" if age is not None else ")")
             for blocker, application, state, age in blockers
         ]
+        standby = self.connection.execute(_WAITS_FOR_STANDBY, [pid]).fetchone()
+        notes += ["has committed, and waits for a synchronous standby"] if standby and standby[0] else []
         known = {blocker for blocker, *_ in blockers}
         notes += [f"waits for the transaction of pid {each}" for each in waited_for if each not in known]
         if notes:

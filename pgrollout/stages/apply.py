@@ -338,6 +338,8 @@ class _Attempt:
         watching = Watching(self.connection, database, state, run)
         try:
             executing.prepare()
+            if self.session.standbys:
+                log.warning('commits wait for a standby synchronous_standby_names="%s"', self.session.standbys)
             if state.ledger.open_intents:
                 todo, contents = self._settle(state, todo, contents, executing, writer)
             executing.stop_if_asked()
