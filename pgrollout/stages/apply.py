@@ -206,6 +206,7 @@ class _Run:
                 if token == FIRST:
                     # No lease tells whether we are alive until the first commit: then the server ends who is not.
                     connection.execute(f"SET idle_session_timeout = {database.lease_timeout_ms}".encode())
+                reporter.say("waiting for another run")
                 with atlas_lock.held(connection, wait_ms=turn.left_ms):
                     reporter.say("beginning")
                     state = self.read(connection)
