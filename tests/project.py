@@ -183,6 +183,7 @@ class Relay:
         self._listener.bind(f"{folder}/.s.PGSQL.{server.port}")
         self._listener.listen()
         self._open: list[socket.socket] = []
+        self._forgotten: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -191,6 +192,12 @@ class Relay:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
+
+    def forget_newest(self) -> None:
+        """Close the server's end of the newest connection, and let its client hear nothing of that."""
+        client, server = self._open[-2:]
+        self._forgotten.add(client)
+        server.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -202,13 +209,13 @@ class Relay:
                 for one, other in ((client, server), (server, client)):
                     threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
 
-    @staticmethod
-    def _pass_on(one: socket.socket, other: socket.socket) -> None:
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError):
             while data := one.recv(65536):
                 other.sendall(data)
-        with suppress(OSError):
-            other.shutdown(socket.SHUT_WR)
+        if other not in self._forgotten:
+            with suppress(OSError):
+                other.shutdown(socket.SHUT_WR)
 
 
 @contextmanager

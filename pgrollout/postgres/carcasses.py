@@ -19,8 +19,8 @@ from pgrollout.errors import ConnectionBroken, DetachNotFinished, IndexNotDroppe
 from pgrollout.index_text import read_index
 from pgrollout.outside import Outside
 from pgrollout.postgres import sqlstate
-from pgrollout.postgres.connection import Connection
-from pgrollout.postgres.execute import WAKE_SECONDS, ConnectionLost, Failure, send
+from pgrollout.postgres.connection import WAKE_SECONDS, Connection
+from pgrollout.postgres.execute import ConnectionLost, Failure, send
 from pgrollout.quoting import bare, literal
 
 log = logging.getLogger(__name__)

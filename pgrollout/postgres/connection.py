@@ -12,13 +12,14 @@ import os
 import re
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote, unquote
 
 import psycopg
+from psycopg import waiting
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 
@@ -29,7 +30,11 @@ from pgrollout.settings import Database, Target, masked, target
 log = logging.getLogger(__name__)
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+_Answer = TypeVar("_Answer")
+_Answering: TypeAlias = Generator[waiting.Wait, waiting.Ready | int, _Answer]
 
+WAKE_SECONDS = 0.1
+"""How often a wait for an answer looks up."""
 TCP = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """Else a wait for an answer would outlive a server that lost its power by hours: nothing is sent while it lasts."""
 _SCHEMES = ("postgresql://", "postgres://")
@@ -42,6 +47,40 @@ _FULL = re.compile(
     r"too many (clients|connections)|connection slots are reserved|no more connections allowed|query_wait_timeout"
 )
 """What the server says, and PgBouncer; libpq gives no SQLSTATE."""
+
+
+class WatchedConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection on which an answer is not waited for when it cannot come any more."""
+
+    given_up: Callable[[float], str | None] = staticmethod(lambda _: None)
+    """Asked again and again why an answer will not come that was waited for since then, by ``time.monotonic``; None: it may."""
+
+    def wait(self, gen: _Answering[_Answer], interval: float = WAKE_SECONDS, timeout: float | None = None) -> _Answer:
+        """Wait as psycopg does, for as long as an answer may come."""
+        return super().wait(until_given_up(self, gen), interval, timeout)
+
+
+def until_given_up(connection: Connection, answering: _Answering[_Answer]) -> _Answering[_Answer]:
+    """
+    Wait for an answer, as long as it may come; then close the connection.
+
+    Raises:
+        psycopg.OperationalError: It is given up.
+    """
+    since = time.monotonic()
+    try:
+        wait = next(answering)
+        while True:
+            if wait != waiting.WAIT_R:
+                since = time.monotonic()  # not all is sent
+            ready = yield wait
+            if not ready and isinstance(connection, WatchedConnection) and (reason := connection.given_up(since)):
+                connection.close()
+                raise psycopg.OperationalError(reason)
+            wait = answering.send(ready)
+    except StopIteration as ended:
+        answer: _Answer = ended.value
+        return answer
 
 
 def libpq_url(url: str) -> str:
@@ -147,7 +186,7 @@ def connect(database: Database, *, application_name: str, start: bool = True) ->
         yield connection
 
 
-Connecting: TypeAlias = Callable[[str], AbstractContextManager[Connection]]
+Connecting: TypeAlias = Callable[[str], AbstractContextManager[WatchedConnection]]
 """Opens one more connection to the same database, by its ``application_name``, for a block."""
 
 
@@ -163,7 +202,7 @@ def connecting(database: Database, *, start: bool = True) -> Iterator[Connecting
 
 
 @contextmanager
-def _connection(database: Database, text: str, application_name: str) -> Iterator[Connection]:
+def _connection(database: Database, text: str, application_name: str) -> Iterator[WatchedConnection]:
     with _open(database, text, application_name) as connection:
         if database.pooler != "auto":
             _check_answers(connection, database)
@@ -175,9 +214,9 @@ def _connection(database: Database, text: str, application_name: str) -> Iterato
         yield connection
 
 
-def _open(database: Database, text: str, application_name: str) -> Connection:
+def _open(database: Database, text: str, application_name: str) -> WatchedConnection:
     try:
-        return psycopg.connect(
+        return WatchedConnection.connect(
             text,
             **_tcp(text),
             **_primary(text),

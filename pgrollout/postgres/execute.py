@@ -17,10 +17,8 @@ from psycopg import generators, waiting
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
-from pgrollout.postgres.connection import Connection
+from pgrollout.postgres.connection import WAKE_SECONDS, Connection, until_given_up
 
-WAKE_SECONDS = 0.1
-"""How often a wait looks whether somebody wants an end."""
 CANCEL_SECONDS = 5.0
 """How long the server may take to accept that a query is to be cancelled."""
 
@@ -90,7 +88,7 @@ def send(
         _set_what_is_needed(connection)
         pgconn.send_query(text.encode("utf-8"))
         pgconn.set_single_row_mode()
-        answering = _waking(_answer(pgconn), connection, wants_cancel, wants_leave)
+        answering = _waking(until_given_up(connection, _answer(pgconn)), connection, wants_cancel, wants_leave)
         finished, last = waiting.wait(answering, pgconn.socket, interval=WAKE_SECONDS)
     except psycopg.OperationalError as error:
         raise ConnectionLost(str(error).strip()) from error

@@ -1,9 +1,10 @@
 """
 The supervisor: on a connection of its own, sees to it that nobody waits too long for what the run executes.
 
-Three duties of one thread: a heartbeat for the lease; the watchdog, which cancels the run's statement, never anybody else's,
-when somebody has waited behind it for most of the stall budget; and progress of what takes long. Whether a cancelled
-statement is tried again is for the writer to say.
+Four duties of one thread: a heartbeat for the lease; the watchdog, which cancels the run's statement, never anybody else's,
+when somebody has waited behind it for most of the stall budget; progress of what takes long; and a look whether the
+executing backend still is at what it was asked, for a connection may be lost without either end being told. Whether a
+cancelled statement is tried again is for the writer to say.
 
 Waiting counts for readers, writers and whoever locks rows; other DDL and vacuum are not protected.
 Source: PostgreSQL manual, "pg_locks" (``waitstart``), "Session Information Functions" (``pg_blocking_pids``).
@@ -12,9 +13,9 @@ Source: PostgreSQL manual, "pg_locks" (``waitstart``), "Session Information Func
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -52,6 +53,10 @@ SELECT max(b.waited_ms)::bigint, count(*),
      WHERE EXISTS (SELECT FROM behind) AND a.backend_start = %(start)s::timestamptz)
 FROM behind b
 """
+_BACKEND = """
+SELECT a.state_change::text, a.state LIKE 'idle%%' FROM pg_catalog.pg_stat_get_activity(%(pid)s) a
+WHERE a.backend_start = %(start)s::timestamptz
+"""
 _PROGRESS = """
 SELECT p.command, p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total, p.current_locker_pid
 FROM pg_catalog.pg_stat_progress_create_index p WHERE p.pid = %(pid)s
@@ -86,6 +91,23 @@ class Watch:
     """Why it was cancelled, if it was."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """The executing backend was seen to have nothing to do."""
+
+    changed: str
+    """Since when, by the server's clock; empty if it was not."""
+    first_seen: float
+    last_seen: float
+
+
+def silence(seconds: float) -> Callable[[float], str | None]:
+    """Return what gives an answer up, see ``WatchedConnection``, that did not come for so long."""
+    return lambda since: (
+        f"the server did not answer for {seconds:.0f} s" if time.monotonic() - since >= seconds else None
+    )
+
+
 class Supervisor:
     """The supervising connection and its thread."""
 
@@ -107,10 +129,14 @@ class Supervisor:
         """What a person who watches was told last of what is executed."""
         self._schema = schema
         self._reporter = reporter
-        self._beat_seconds = lease_timeout_ms / 1000 / HEARTBEATS
+        self._patience_seconds = lease_timeout_ms / 1000
+        self._beat_seconds = self._patience_seconds / HEARTBEATS
         self._token: int | None = None
         self._backend: tuple[int, str] = (0, "")
         self._watch: Watch | None = None
+        self._lost_at = 0.0
+        self._is_gone = False
+        self._idle = _Idle("", 0.0, 0.0)
         self._looking = threading.Lock()
         self._ended = threading.Event()
 
@@ -160,6 +186,20 @@ class Supervisor:
         with self._looking:
             return watch.stall
 
+    def given_up(self, since: float) -> str | None:
+        """
+        Return why no answer will come any more to what the executing backend was asked then; None if one may.
+
+        A lost connection need not be noticed: what stands between may have forgotten it, and keep silent.
+        """
+        if self._is_gone:
+            return "the server has ended it, and no word of that came here"
+        if self.lost and time.monotonic() - max(since, self._lost_at) >= self._patience_seconds:
+            return self.lost
+        if since < self._idle.first_seen and self._idle.last_seen - self._idle.first_seen >= self._patience_seconds:
+            return "the server is idle, its answer did not come here"
+        return None
+
     def _run(self) -> None:
         next_beat = time.monotonic() + self._beat_seconds
         next_progress = 0.0
@@ -172,13 +212,33 @@ class Supervisor:
                     if now - watch.since >= PROGRESS_SECONDS and now >= next_progress:
                         self._tell(watch)
                         next_progress = now + PROGRESS_SECONDS
-                if self._token is not None and now >= next_beat:
-                    if not lease.beat(self.connection, self._schema, self._token):
-                        self.lost = "another run has taken over"
+                if now >= next_beat:
+                    if self._token is not None and not lease.beat(self.connection, self._schema, self._token):
+                        self._lose("another run has taken over")
                         return
+                    self._look_at_backend()
                     next_beat = now + self._beat_seconds
         except psycopg.Error as error:
-            self.lost = f"the supervising connection: {str(error).strip()}"
+            self._lose(f"the supervising connection: {str(error).strip()}")
+
+    def _lose(self, reason: str) -> None:
+        self._lost_at, self.lost = time.monotonic(), reason
+
+    def _look_at_backend(self) -> None:
+        """See whether it is there, and for how long it has had nothing to do."""
+        pid, start = self._backend
+        if not pid:
+            return
+        rows = as_login(self.connection, _BACKEND, {"pid": pid, "start": start})
+        self._is_gone = not rows
+        now = time.monotonic()
+        for changed, is_idle in rows:
+            if not is_idle:
+                self._idle = _Idle("", 0.0, 0.0)
+            elif changed == self._idle.changed:
+                self._idle = replace(self._idle, last_seen=now)
+            else:
+                self._idle = _Idle(changed, now, now)
 
     def _look(self, watch: Watch) -> None:
         pid, start = self._backend

@@ -35,7 +35,7 @@ from pgrollout.postgres.execute import StatementLeft
 from pgrollout.postgres.ledger import Run
 from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import Session, State, read_checked, read_session
-from pgrollout.postgres.supervisor import Supervisor, quietly
+from pgrollout.postgres.supervisor import Supervisor, quietly, silence
 from pgrollout.postgres.turn import FIRST, Turn
 from pgrollout.progress import Reporter, reporting
 from pgrollout.stages.deciding import Choice, decide, plan_of, resumed_by
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SHORTEST_SILENCE_SECONDS = 10.0
+"""A busy server may take a while; less is not taken for a lost connection."""
 NOTHING = "nothing to do: no migration is pending"
 
 
@@ -123,6 +125,8 @@ def run(request: ApplyRequest) -> ApplyReport:
         connecting(request.database) as open_connection,
         open_connection(f"pgrollout/{run_id}/watch") as watch,
     ):
+        # What is asked there is answered at once, and a lease whose heartbeat fails for so long is another run's.
+        watch.given_up = silence(max(SHORTEST_SILENCE_SECONDS, request.database.lease_timeout_ms / 1000))
         session = read_session(watch, request.database)
         report = _Run(request, run_id, reviewed, open_connection, watch, session, started).run()
     return report.model_copy(update={"duration_ms": round((time.monotonic() - started) * 1000)})
@@ -203,6 +207,7 @@ class _Run:
                 session = read_session(connection, database)
                 turn.check_two_sessions(self.session, session)
                 supervisor.watch_over((session.backend_pid, session.backend_start))
+                connection.given_up = supervisor.given_up
                 if token == FIRST:
                     # No lease tells whether we are alive until the first commit: then the server ends who is not.
                     connection.execute(f"SET idle_session_timeout = {database.lease_timeout_ms}".encode())

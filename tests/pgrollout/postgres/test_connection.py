@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
 from pgrollout.errors import ConfigurationError, ExitCode, LoginFailed, NoConnectionLeft, ServerUnavailable
 from pgrollout.postgres import programs
-from pgrollout.postgres.connection import connect, libpq_url, url_search_path
+from pgrollout.postgres.connection import connect, connecting, libpq_url, url_search_path
+from pgrollout.postgres.supervisor import silence
 from pgrollout.settings import Database as Settings
 from tests.project import Project
 from tests.servers import PASSWORD, Database, TlsServer, free_port
@@ -332,3 +334,18 @@ def test_wait_for_an_answer_ends_with_the_servers_host(tls_server: TlsServer) ->
 
     assert chosen() == [5, 2, 3, 15_000]
     assert chosen(keepalives_idle="60", tcp_user_timeout="90000") == [60, 2, 3, 90_000]
+
+
+def test_silence_ends_a_wait(database: Database, tmp_path: Path) -> None:
+    """Where answers come at once, one that does not is given up, and the connection closed."""
+    with (
+        connecting(database.settings(tmp_path)) as open_connection,
+        open_connection("pgrollout/test/watch") as connection,
+    ):
+        connection.given_up = silence(0.3)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+        with pytest.raises(psycopg.OperationalError, match="the server did not answer for 0 s"):
+            connection.execute("SELECT pg_sleep(3600)")
+
+        assert connection.closed

@@ -536,6 +536,27 @@ def test_connection_cut_in_a_transaction(project: Project) -> None:
     assert project.versions() == ["1", "2"]
 
 
+def test_connection_lost_without_a_word(project: Project) -> None:
+    """The server has ended the executing backend, and nobody told us: the supervising connection does, exit code 75."""
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
+    project.apply()
+    project.write({"2_b.sql": f"INSERT INTO a VALUES (2);\n{AT_THE_GATE};\n"})
+
+    with TemporaryDirectory(prefix="pgr-relay-", dir="/tmp") as folder, lock_holder(project.database, GATE):
+        relay = Relay(Path(folder), project.database.server)
+        url = project.database.server.url(project.database.name, host=folder)
+        with observed(project.start("apply", PGROLLOUT_URL=url)) as process:
+            backend_in(project.database, "pg_try_advisory_xact_lock_shared")
+            relay.forget_newest()
+            _, err = process.communicate(timeout=60)
+        relay.cut()
+
+    assert process.returncode == ExitCode.WAIT, err
+    assert "no word of that came here" in err
+    project.apply()
+    assert project.database.execute("SELECT id FROM a") == [(2,)]
+
+
 def test_terminated_while_it_waits_for_the_lock(project: Project) -> None:
     """A connection lost before anything began is something that waiting cures."""
     three(project)
