@@ -200,10 +200,15 @@ class Executing:
         again = [statement.text for statement in file.content.statements[:start] if sets_session(statement)]
         if again:
             doing = f"repeating the settings of {file.name}"
+            again += self.named_again("\n".join(again))
             answer = self.send("\n;\n".join(again), doing)
             if isinstance(answer, Failure):
                 raise self.refused(doing, answer)
             self.is_used()
+
+    def named_again(self, text: str) -> list[str]:
+        """Return what undoes an ``application_name`` that a text sets: by ours, the next run knows what it may end."""
+        return self._application_name() if "application_name" in text.lower() else []
 
     def _application_name(self) -> list[str]:
         """A pooler in session mode gives it once, and RESET ALL loses it there."""

@@ -166,7 +166,8 @@ class Transactions:
                     message.ours("guarding", f"SET LOCAL statement_timeout = {_server_ms(budget_ms)}")
             message.theirs(Chunk(as_plain(piece.text), piece.offset) if start in plain else piece)
             if _sets(content.statements[end]):
-                message.ours("guarding", *executing.guards(budget_ms))
+                named = executing.named_again(content.statements[end].text)
+                message.ours("guarding", *executing.guards(budget_ms), *named)
         if is_block:
             if not _is_without_effect(content, segment):
                 message.ours("recording", *executing.records.as_owner(), executing.records.fence(), *work.records)

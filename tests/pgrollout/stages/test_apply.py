@@ -449,6 +449,21 @@ def test_frozen_run_changes_nothing_after_a_takeover(any_project: Project, mode:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("mode", ["", NONE], ids=["file", "none"])
+def test_application_name_stays_ours(project: Project, mode: str) -> None:
+    """A file that sets another does not hide its backend from the next run, which has to end it; also when it is continued."""
+    name = "INSERT INTO a SELECT current_setting('application_name')"
+    project.write(
+        {"1_a.sql": f"{mode}CREATE TABLE a (b text);\nSET application_name = 'mine';\n{name};\nSELECT 1/0;\n"}
+    )
+    with pytest.raises(StatementFailed):
+        project.apply()
+    project.write({"1_a.sql": f"{mode}CREATE TABLE a (b text);\nSET application_name = 'mine';\n{name};\n{name};\n"})
+    project.apply()
+
+    assert project.database.execute("SELECT b ~ '^pgrollout/[^/]+/[0-9]+$' FROM a") == [(True,), (True,)]
+
+
 def as_member(project: Project) -> dict[str, str]:
     """Return the environment of a login that is no superuser and migrates as a role that cannot log in."""
     database = project.database
