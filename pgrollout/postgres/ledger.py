@@ -96,8 +96,15 @@ def read(connection: Connection, schema: str, history: str) -> Ledger:
     row = connection.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", [name(schema, "upgrade")]).fetchone()
     if not row or not row[0]:
         return Ledger(schema, 0, 0)
+    # A copy of the schema without rows has no number: what is there tells it.
+    number = (
+        f"coalesce((SELECT max(number) FROM {name(schema, 'upgrade')}), "
+        f"1 + (pg_catalog.to_regclass({literal(name(schema, 'fingerprint'))}) IS NOT NULL)::integer + "
+        f"(EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attname = 'before' AND attrelid = "
+        f"pg_catalog.to_regclass({literal(name(schema, 'step'))})))::integer)"
+    )
     rows = connection.execute(
-        f"SELECT (SELECT max(number) FROM {name(schema, 'upgrade')}), "
+        f"SELECT {number}, "
         f"l.token, {lease.AGE_MS}, "
         # Not s.before: a ledger that an older version made has no such column.
         "s.id, s.run, s.version, s.position, s.statement, s.hash, s.intent_at, pg_catalog.to_jsonb(s) -> 'before' "
@@ -107,7 +114,7 @@ def read(connection: Connection, schema: str, history: str) -> Ledger:
         binary=True,  # as text, times are in the DateStyle of the database
     ).fetchall()
     intents = tuple(OpenIntent(*row[3:]) for row in rows if row[3] is not None)
-    return Ledger(schema, rows[0][0] or 0, rows[0][1] or 0, intents, rows[0][2])
+    return Ledger(schema, rows[0][0], rows[0][1] or 0, intents, rows[0][2])
 
 
 def upgrades(ledger: Ledger) -> Iterator[str]:

@@ -215,7 +215,7 @@ class _Run:
                 with atlas_lock.held(connection, wait_ms=turn.left_ms):
                     reporter.say("beginning")
                     state = self.read(connection)
-                    if token == FIRST and state.ledger.exists:
+                    if token == FIRST and state.ledger.token:
                         return None  # another first run was quicker
                     return _Attempt(self, supervisor, reporter, connection, session, token, turn.is_taken_over).run(
                         state

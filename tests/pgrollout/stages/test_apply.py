@@ -464,6 +464,18 @@ def test_application_name_stays_ours(project: Project, mode: str) -> None:
     assert project.database.execute("SELECT b ~ '^pgrollout/[^/]+/[0-9]+$' FROM a") == [(True,), (True,)]
 
 
+def test_copy_of_the_schema_alone(project: Project) -> None:
+    """A ledger without any row, as a dump without rows brings along, is filled and not made once more."""
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
+    project.apply()
+    tables = "atlas_schema_revisions.atlas_schema_revisions, pgrollout.upgrade, pgrollout.lease, pgrollout.run CASCADE"
+    project.database.execute(f"TRUNCATE {tables}")
+    project.write({"2_b.sql": "INSERT INTO a VALUES (2);\n", "3_c.sql": "INSERT INTO a VALUES (3);\n"})
+
+    assert [file.version for file in project.apply(baseline="1", amount=1).applied] == ["2"]
+    assert [file.version for file in project.apply().applied] == ["3"]
+
+
 def as_member(project: Project) -> dict[str, str]:
     """Return the environment of a login that is no superuser and migrates as a role that cannot log in."""
     database = project.database
