@@ -464,6 +464,24 @@ def test_application_name_stays_ours(project: Project, mode: str) -> None:
     assert project.database.execute("SELECT b ~ '^pgrollout/[^/]+/[0-9]+$' FROM a") == [(True,), (True,)]
 
 
+def test_idle_session_timeout_of_the_database_is_not_ours(project: Project) -> None:
+    """A run may have nothing to say for minutes, while it waits for a table; the database's limit is for others."""
+    setting = "current_setting('idle_session_timeout')"
+    project.write(
+        {
+            "1_a.sql": f"CREATE TABLE a AS SELECT {setting} AS b;\n",
+            "2_b.sql": f"INSERT INTO a SELECT {setting};\n",
+            "3_c.sql": f"{NONE}RESET ALL;\nVACUUM a;\n",
+            "4_d.sql": f"INSERT INTO a SELECT {setting};\n",
+        }
+    )
+    project.database.execute(f"ALTER DATABASE {project.database.name} SET idle_session_timeout = '1min'")
+    project.apply(amount=1)
+    project.apply()
+
+    assert project.database.execute("SELECT b FROM a") == [("0",), ("0",), ("0",)]
+
+
 def test_copy_of_the_schema_alone(project: Project) -> None:
     """A ledger without any row, as a dump without rows brings along, is filled and not made once more."""
     project.write({"1_a.sql": "CREATE TABLE a (id int);\n"})
