@@ -119,6 +119,10 @@ class Database(BaseModel):
         1024 * 1024,
         description="Up to this size of a table an index that is to be built online is built in its plain form.",
     )
+    online_builds: Literal["wait", "leave"] = Field(
+        "wait",
+        description="An online build that takes more than a second is waited for, or left for a later run to find.",
+    )
     connect_timeout_ms: PositiveInt = Field(10_000, description="How long to wait for a connection, per host.")
     pooler: Literal["auto", "session", "none"] = Field(
         "auto", description="A pooler in between: looked for and refused, in session mode and fine, or not looked for."

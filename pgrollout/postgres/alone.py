@@ -89,7 +89,7 @@ class Alone:
             StatementFailed, StallBudgetExceeded: The server refused it, or others waited too long; recorded.
             IndexDiffers: There is another index of that name.
             TableInUse, IndexNotDropped: Somebody was in the way until the deadline.
-            StatementLeft: Somebody wants an end; the server goes on with it, and the next run waits for it.
+            StatementLeft: Somebody wants an end, or nobody is to wait; the server goes on with it, and a later run finds it.
             KeyboardInterrupt: Somebody wants an end; it did not run, or was cancelled and cleaned up.
             ConnectionBroken: The connection was lost.
         """
@@ -216,6 +216,8 @@ class Alone:
         executing, doing = self._executing, file.doing(statement)
         is_adoptable = what is not None and what.form in ADOPTABLE
         cancelled_at = 2 if is_adoptable else 1
+        # What is left of a unique index that the data refuse must be dropped at once: writers fail until then.
+        is_left = self._database.online_builds == "leave" and what is not None and not what.unique
         started, tries = time.monotonic(), 0
         while True:
             with executing.watched(doing, self._budget_ms(file)) as watch:
@@ -223,7 +225,7 @@ class Alone:
                     statement.text,
                     doing,
                     wants_cancel=lambda: executing.wants_end() >= cancelled_at,
-                    wants_leave=lambda: is_adoptable and executing.is_to_end(),
+                    wants_leave=lambda: is_adoptable and (executing.is_to_end() or (is_left and watch.is_building)),
                 )
             tries += 1
             is_online = what is not None and what.form in ONLINE

@@ -61,7 +61,7 @@ _PROGRESS = """
 SELECT p.command, p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total, p.current_locker_pid
 FROM pg_catalog.pg_stat_progress_create_index p WHERE p.pid = %(pid)s
 """
-_WAITS_FOR_STANDBY = "SELECT wait_event = 'SyncRep' FROM pg_catalog.pg_stat_get_activity(%s)"
+_WAITS_FOR_STANDBY = "SELECT FROM pg_catalog.pg_stat_get_activity(%(pid)s) WHERE wait_event = 'SyncRep'"
 _BLOCKERS = """
 SELECT a.pid, a.application_name, a.state, EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - a.xact_start)::float8
 FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(%(pid)s)) b (pid) JOIN pg_catalog.pg_stat_activity a USING (pid)
@@ -89,6 +89,8 @@ class Watch:
     since: float = field(default_factory=time.monotonic)
     stall: Stall | None = None
     """Why it was cancelled, if it was."""
+    is_building: bool = False
+    """Whether it was seen to build an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,7 @@ class Supervisor:
         builds = as_login(self.connection, _PROGRESS, {"pid": pid})
         notes = []
         if builds:
+            watch.is_building = True
             _, phase, blocks, all_blocks, tuples, all_tuples, locker = builds[0]
             done, total = (blocks, all_blocks) if all_blocks else (tuples, all_tuples)
             notes.append(phase + (f" {100 * done // total} %" if total else ""))
@@ -272,8 +275,8 @@ class Supervisor:
             + (f", for {age:.0f} s)" if age is not None else ")")
             for blocker, application, state, age in blockers
         ]
-        standby = self.connection.execute(_WAITS_FOR_STANDBY, [pid]).fetchone()
-        notes += ["has committed, and waits for a synchronous standby"] if standby and standby[0] else []
+        if as_login(self.connection, _WAITS_FOR_STANDBY, {"pid": pid}):
+            notes.append("has committed, and waits for a synchronous standby")
         known = {blocker for blocker, *_ in blockers}
         notes += [f"waits for the transaction of pid {each}" for each in waited_for if each not in known]
         if notes:

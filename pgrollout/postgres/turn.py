@@ -103,7 +103,9 @@ class Turn:
         supervisor = Supervisor(self._connection, schema, self._database.lease_timeout_ms, reporter)
         with supervisor.started(token if token != FIRST else None):
             if token != FIRST:
-                takeover.end_all(self._connection, schema, token, self._taken_from, reporter.note, self._deadline)
+                is_left = self._database.online_builds == "leave"
+                deadline = time.monotonic() if is_left else self._deadline
+                takeover.end_all(self._connection, schema, token, self._taken_from, reporter.note, deadline)
             yield supervisor
 
     def give_back(self, schema: str, token: int) -> None:

@@ -158,9 +158,9 @@ class _Run:
                 raise
             raise self._interrupted() from interrupt
         except StatementLeft as left:
-            raise self._interrupted(
-                f"The server goes on building an index{left}, and the next run waits for that."
-            ) from left
+            is_left = self.request.database.online_builds == "leave"
+            then = "a run after that goes on" if is_left else "the next run waits for that"
+            raise self._interrupted(f"The server goes on building an index{left}, and {then}.") from left
 
     def _interrupted(self, note: str = "") -> Interrupted:
         is_due = self.deadline is not None and time.monotonic() >= self.deadline

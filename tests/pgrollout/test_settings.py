@@ -44,6 +44,7 @@ VALUES: dict[str, tuple[Any, Any, Any]] = {
     "stall_guard": ("server", "watchdog", "server"),
     "table_lock_deadline_ms": (1, 0, 3),
     "small_table_bytes": (1, 0, 3),
+    "online_builds": ("leave", "wait", "leave"),
     "connect_timeout_ms": (1, 2, 3),
     "pooler": ("session", "none", "auto"),
     "backup": ("schema", "none", "dump"),

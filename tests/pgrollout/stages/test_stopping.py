@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from pgrollout.errors import ExitCode, Interrupted, LockNotAcquired
 from pgrollout.postgres.atlas_lock import LOCK_KEY
-from tests.pgrollout.postgres.interrupting import orphaned_build
+from tests.pgrollout.postgres.interrupting import holding, orphaned_build
 from tests.project import Project, eventually, is_gone, lock_holder
 from tests.servers import Database
 
@@ -175,3 +176,46 @@ def test_deadline_while_another_run_works(project: Project) -> None:
     """The run's deadline is not behind the wait for another run."""
     with lock_holder(project.database, LOCK_KEY), pytest.raises(LockNotAcquired, match="run_deadline_ms"):
         project.apply(project.settings(run_deadline_ms=200))
+
+
+BUILDING = (
+    "FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'CREATE%INDEX %' "
+)
+
+
+def test_builds_that_nobody_waits_for(project: Project) -> None:
+    """With online_builds = leave runs end while the server builds, exit code 75; one after that finds the index, and goes on."""
+    settings = {"small_table_bytes": 0, "online_builds": "leave"}
+    build = "CREATE INDEX CONCURRENTLY a_idx ON a (id);\n"
+    project.write({"2_b.sql": build, "3_c.sql": "INSERT INTO a VALUES (3);\n"})
+    active = f"SELECT 1 {BUILDING}"
+
+    with holding(project.database, "INSERT INTO a VALUES (2)"):
+        for _ in range(2):
+            with pytest.raises(Interrupted) as caught:
+                project.apply(project.settings(**settings))
+            assert caught.value.code is ExitCode.WAIT
+            assert "The server goes on building an index (" in str(caught.value)
+            assert "waiting for writers" in str(caught.value)
+            assert "and a run after that goes on." in str(caught.value)
+            assert project.database.execute(active)
+    eventually(lambda: not project.database.execute(active), "the end of the build")
+
+    assert project.apply(project.settings(**settings)).after == "3"
+    assert project.database.execute("SELECT kind, outcome FROM pgrollout.step WHERE version = '2'") == [
+        ("alone", "done")
+    ]
+    assert project.database.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'a_idx'::regclass") == [(True,)]
+
+
+def test_a_unique_build_is_waited_for(project: Project) -> None:
+    """Also with online_builds = leave: what the data refuse is to be dropped at once."""
+    project.write({"2_b.sql": "CREATE UNIQUE INDEX CONCURRENTLY a_idx ON a (id);\n"})
+    settings = project.settings(small_table_bytes=0, online_builds="leave")
+    late = f"SELECT 1 {BUILDING} AND query_start < clock_timestamp() - interval '1.5 s'"
+
+    with ThreadPoolExecutor(1) as other:
+        with holding(project.database, "INSERT INTO a VALUES (2)"):
+            run = other.submit(project.apply, settings)
+            eventually(lambda: project.database.execute(late), "a build that takes long")
+        assert run.result(60).after == "2"
