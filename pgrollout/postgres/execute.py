@@ -8,6 +8,7 @@ histories or retries.
 Source: PostgreSQL manual, "Multiple Statements in a Simple Query"; libpq, ``PQsendQuery``, ``PQsetSingleRowMode``.
 """
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from pgrollout.postgres.connection import WAKE_SECONDS, Connection, until_given_
 
 CANCEL_SECONDS = 5.0
 """How long the server may take to accept that a query is to be cancelled."""
+UNANSWERED_SECONDS = 15.0
+"""How long it may take to end it then: what does not is stuck, and the next run sees to its end."""
 
 _FINISHED = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY)
 _COPY_FROM_CLIENT = (ExecStatus.COPY_IN, ExecStatus.COPY_BOTH)
@@ -78,7 +81,7 @@ def send(
         wants_leave: The same; once it says yes, the connection is closed, and the server left to go on.
 
     Raises:
-        ConnectionLost: The server went away before it answered.
+        ConnectionLost: The server went away before it answered, or did not answer a cancel.
         StatementLeft: It was left to itself.
         CopyFromClient: A command wants to copy from the client; the connection is closed.
         KeyboardInterrupt: Somebody does not wait for the answer; the connection is closed.
@@ -155,19 +158,22 @@ def _answer(pgconn: PGconn) -> _Waiting:
 def _waking(
     answering: _Waiting, connection: Connection, wants_cancel: Callable[[], bool], wants_leave: Callable[[], bool]
 ) -> _Waiting:
-    """Look now and then what is wanted; go on waiting after a cancel, so that it is known what took effect."""
-    is_cancelled = False
+    """Look now and then what is wanted; wait for the answer to a cancel, so that it is known what took effect."""
+    gives_up: float | None = None
     try:
         wait = next(answering)
         while True:
             ready = yield wait
-            if not ready and not is_cancelled and wants_cancel():
-                is_cancelled = True
+            if not ready and gives_up is None and wants_cancel():
                 with suppress(psycopg.Error):
                     connection.cancel_safe(timeout=CANCEL_SECONDS)
+                gives_up = time.monotonic() + UNANSWERED_SECONDS
             elif not ready and wants_leave():
                 connection.close()
                 raise StatementLeft
+            elif not ready and gives_up is not None and time.monotonic() >= gives_up:
+                connection.close()
+                raise ConnectionLost("the server did not answer that it is to cancel the statement")
             wait = answering.send(ready)
     except StopIteration as ended:
         answer: _Answer = ended.value

@@ -1,11 +1,14 @@
 """Executing: what the server says of a text with several commands."""
 
+import os
 import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pgrollout.postgres import execute
 from pgrollout.postgres.connection import Connection, connect
 from pgrollout.postgres.execute import ConnectionLost, CopyFromClient, Failure, send
 from tests.servers import Database
@@ -120,3 +123,16 @@ def test_cancel_on_request(connection: Connection) -> None:
     assert isinstance(answer, Failure)
     assert (answer.sqlstate, answer.finished) == ("57014", 1)
     assert send(connection, "SELECT 1", wants_cancel=lambda: True) == "SELECT 1"
+
+
+def test_cancel_that_is_not_answered(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend that is stuck is not waited for: the connection counts as lost, and the next run sees to its end."""
+    monkeypatch.setattr(execute, "UNANSWERED_SECONDS", 0.2)
+    pid = connection.info.backend_pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(ConnectionLost, match="did not answer"):
+            send(connection, "SELECT 1", wants_cancel=lambda: True)
+        assert connection.closed
+    finally:
+        os.kill(pid, signal.SIGCONT)
