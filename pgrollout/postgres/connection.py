@@ -261,7 +261,7 @@ def _unavailable(database: Database, error: psycopg.Error) -> PgrolloutError:
 
 
 def _tcp(text: str) -> dict[str, Any]:
-    """Notice within seconds that the server's host is gone, or the way to it, unless the settings say otherwise."""
+    """Notice within seconds that the server's host is gone, or the way to it, unless the URL says otherwise."""
     given = conninfo_to_dict(text)
     return {key: value for key, value in TCP.items() if key not in given}
 
