@@ -62,6 +62,15 @@ LEFT JOIN pg_catalog.pg_stat_progress_create_index p USING (pid)
 WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
   AND a.application_name ~ '^pgrollout/[^/]+/([0-9]{1,18}|watch)$'
 """
+# Of a run without a lease every sign of life is a query of its supervising connection.
+_SILENT = r"""
+SELECT e.pid, e.application_name, e.usename::text, NULL
+FROM pg_catalog.pg_stat_activity e
+LEFT JOIN pg_catalog.pg_stat_activity w
+    ON w.datname = e.datname AND w.application_name = pg_catalog.regexp_replace(e.application_name, '/0$', '/watch')
+WHERE e.datname = pg_catalog.current_database() AND e.application_name ~ '^pgrollout/[^/]+/0$'
+  AND coalesce(w.state_change, e.state_change) < pg_catalog.clock_timestamp() - %(timeout)s * interval '1 millisecond'
+"""
 _TERMINATE = """
 SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a
 WHERE a.pid = %(pid)s AND a.application_name = %(name)s
@@ -89,6 +98,17 @@ def orphans(connection: Connection, schema: str, token: int, run: str) -> tuple[
     return tuple(
         orphan for orphan in found if (orphan.run in dead if orphan.token in (None, 0) else orphan.token < token)
     )
+
+
+def silent(connection: Connection, timeout_ms: int) -> tuple[Orphan, ...]:
+    """
+    Return the executing backends of runs that began before there was a ledger, and have given no sign of life for so long.
+
+    Args:
+        connection: The supervising connection.
+        timeout_ms: When a run counts as dead, in milliseconds.
+    """
+    return tuple(Orphan(*row) for row in as_login(connection, _SILENT, {"timeout": timeout_ms}))
 
 
 def terminate(connection: Connection, found: tuple[Orphan, ...]) -> None:

@@ -134,7 +134,9 @@ class Turn:
         if not holders:
             return None
         ours: tuple[Orphan, ...] = ()
-        if held is not None:
+        if held is None:
+            takeover.terminate(self._connection, takeover.silent(self._connection, self._database.lease_timeout_ms))
+        else:
             ours = takeover.orphans(self._connection, self._database.ledger_schema, held.token + 1, held.run)
         theirs = [holder for holder in holders if holder.pid not in {orphan.pid for orphan in ours}]
         return "; ".join(map(str, theirs)) or None
