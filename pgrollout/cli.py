@@ -20,6 +20,7 @@ import click
 
 from pgrollout import __version__
 from pgrollout.errors import ExitCode, PgrolloutError
+from pgrollout.interrupts import INTERRUPTS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -107,7 +108,10 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line; the process ends with the exit code of the contract."""
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)  # too late: all is done and told, only the exit code is not
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -309,3 +309,28 @@ def test_tab_imports_no_command() -> None:
     offered, imported = done.stdout.splitlines()
     assert offered.split() == NAMES
     assert imported == "[]"
+
+
+INTERRUPTED_AT_THE_END = """
+import atexit, os, signal, time
+from pgrollout import cli
+
+def interrupt_from_now_on():
+    parent = os.getpid()
+    if os.fork() == 0:
+        while os.getppid() == parent:
+            os.kill(parent, signal.SIGINT)
+            time.sleep(0.001)
+        os._exit(0)
+
+atexit.register(interrupt_from_now_on)
+cli.run = lambda _: 75
+cli.main()
+"""
+
+
+def test_exit_code_stands_when_interrupted_again() -> None:
+    """Ctrl-C once more, when all is told and Python is about to end, does not end it by the signal."""
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED_AT_THE_END], check=False, capture_output=True)
+
+    assert ended.returncode == ExitCode.WAIT
