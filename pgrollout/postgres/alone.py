@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pgrollout.errors import (
+    ConnectionBroken,
     ExitCode,
     IndexDiffers,
     RecordsRefused,
@@ -20,6 +21,7 @@ from pgrollout.errors import (
     TableInUse,
     WaitingCanCure,
 )
+from pgrollout.lock_mode import Lock, Mode, Reach
 from pgrollout.outside import Form, Outside, outside
 from pgrollout.place import place_at
 from pgrollout.postgres import carcasses, effects, sqlstate
@@ -27,6 +29,7 @@ from pgrollout.postgres.chunk import Chunk, failed_at
 from pgrollout.postgres.effects import Effect, Found, State, Verdict
 from pgrollout.postgres.execute import Failure
 from pgrollout.postgres.executing import CHECK_CLIENT_MS, Executing
+from pgrollout.postgres.patience import Patience
 from pgrollout.postgres.records import File, FileError, Recipe, message_of
 from pgrollout.postgres.supervisor import Stall
 from pgrollout.quoting import bare
@@ -42,8 +45,6 @@ ADOPTABLE = frozenset({Form.ONLINE_BUILD, Form.ONLINE_REINDEX})
 """Forms that the next run waits for when this one must end."""
 HURRY_MS = 3000
 """How long is tried to clean up when somebody wants an end; what cannot be done then is the next run's."""
-PAUSE_SECONDS = 0.5
-"""Between two tries for a table that is in use."""
 
 _KEPT = (
     "SELECT pg_catalog.set_config('pgrollout.alone_timeout', pg_catalog.current_setting('statement_timeout'), false)"
@@ -107,7 +108,7 @@ class Alone:
             executing.stop()
         log.info("statement runs outside a transaction version=%s statement=%d", file.version, statement.index + 1)
         started = time.monotonic_ns()
-        answer, stall = self._send(file, statement, what)
+        answer, stall = self._send(file, statement, what, before)
         elapsed_ns = time.monotonic_ns() - started
         if isinstance(answer, Failure):
             error: FileError = self._error(file, statement, answer, stall, elapsed_ns)
@@ -211,36 +212,45 @@ class Alone:
         wait_ms = self._executing.wait_ms(self._budget_ms(file))
         return (_KEPT, f"SET lock_timeout = {wait_ms}", f"SET client_connection_check_interval = {CHECK_CLIENT_MS}")
 
-    def _send(self, file: File, statement: Statement, what: Outside | None) -> tuple[str | Failure, Stall | None]:
+    def _send(
+        self, file: File, statement: Statement, what: Outside | None, before: Mapping[str, Any] | None
+    ) -> tuple[str | Failure, Stall | None]:
         """Send it, again and again while the tables that it locks are in use."""
         executing, doing = self._executing, file.doing(statement)
         is_adoptable = what is not None and what.form in ADOPTABLE
+        is_online = what is not None and what.form in ONLINE
         cancelled_at = 2 if is_adoptable else 1
         # What is left of a unique index that the data refuse must be dropped at once: writers fail until then.
         is_left = self._database.online_builds == "leave" and what is not None and not what.unique
-        started, tries = time.monotonic(), 0
-        while True:
-            with executing.watched(doing, self._budget_ms(file)) as watch:
-                answer = executing.send(
-                    statement.text,
-                    doing,
-                    wants_cancel=lambda: executing.wants_end() >= cancelled_at,
-                    wants_leave=lambda: is_adoptable and (executing.is_to_end() or (is_left and watch.is_building)),
-                )
-            tries += 1
-            is_online = what is not None and what.form in ONLINE
-            stall = executing.supervisor.stall(watch)
-            if not isinstance(answer, Failure) or is_online or not _is_busy(answer, stall):
-                return answer, stall
-            waited_ms = round((time.monotonic() - started) * 1000)
-            if executing.wants_end():
+        patience = Patience(
+            executing, self._database, file.name, _locks(what), executing.wait_ms(self._budget_ms(file))
+        )
+        try:
+            patience.look()
+            while True:
+                if evictions := patience.evictions():
+                    executing.send(
+                        ";\n".join(["BEGIN", *evictions, "ROLLBACK"]), doing, wants_cancel=executing.is_to_end
+                    )
+                    executing.roll_back()
+                with executing.watched(doing, self._budget_ms(file)) as watch:
+                    answer = executing.send(
+                        statement.text,
+                        doing,
+                        wants_cancel=lambda: executing.wants_end() >= cancelled_at,
+                        wants_leave=lambda: is_adoptable and (executing.is_to_end() or (is_left and watch.is_building)),
+                    )
+                stall = executing.supervisor.stall(watch)
+                if not isinstance(answer, Failure) or not _is_busy(answer, stall) or (is_online and not is_adoptable):
+                    return answer, stall
+                if what is not None and is_adoptable:  # it and the application waited for each other
+                    self.drop(effects.settle(executing.connection, what, statement.text, before).left)
+                patience.learn(watch.awaited)
+                patience.wait(answer)
+        except (TableInUse, ConnectionBroken, KeyboardInterrupt):
+            if not executing.connection.closed:
                 self._end(file, statement, "interrupted")
-                executing.stop()
-            if waited_ms >= self._database.table_lock_deadline_ms:
-                self._end(file, statement, "interrupted")
-                raise TableInUse(file.name, waited_ms, tries, answer.message)
-            executing.say(f"waiting for the tables of {doing}: {answer.message}")
-            time.sleep(PAUSE_SECONDS)
+            raise
 
     # What came of it.
 
@@ -321,6 +331,13 @@ class Alone:
         """Record that the statement of an intent did not run."""
         end = self._executing.records.end_intent(file.version, statement.index + 1, outcome)
         self._executing.transaction("recording the interrupt", [end], (_AS_BEFORE,))
+
+
+def _locks(what: Outside | None) -> tuple[Lock, ...]:
+    """Return what is known to be locked so that readers wait."""
+    if what is None or not what.table.name or what.form not in (Form.VACUUM_FULL, Form.CLUSTER):
+        return ()
+    return (Lock(what.table, Mode.ACCESS_EXCLUSIVE, Reach.PARTITIONS),)
 
 
 def _is_busy(failure: Failure, stall: Stall | None) -> bool:

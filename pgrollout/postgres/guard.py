@@ -12,6 +12,7 @@ tables that the role may not lock. There the statement itself waits, and the wat
 Source: PostgreSQL manual, "LOCK", "pg_locks", "pg_depend".
 """
 
+import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ IN_THE_WAY = sqlstate.BLOCKED
 """SQLSTATE of a guard that found others in the way; its DETAIL is a JSON array of them."""
 YOUNG_MS = 100
 """A transaction that is younger than this is likely to end in time: the guard waits for it in the queue."""
+STEADY_SECONDS = 1.0
+"""After so long of ever new transactions in the way, those count as young that are younger than we may wait in the queue."""
 DUMP_TABLES = 32
 """
 With ACCESS SHARE on so many tables a session is taken for a dump, which dies when somebody waits between its locks.
@@ -106,7 +109,7 @@ class Blocker:
         return text
 
 
-def guard_sql(locks: Sequence[Lock], *, patient: bool = False) -> str:
+def guard_sql(locks: Sequence[Lock], *, patient: bool = False, young_ms: int | None = None) -> str:
     """
     Return the statement that raises PR003 if somebody is in the way of the locks, and takes them otherwise.
 
@@ -114,7 +117,9 @@ def guard_sql(locks: Sequence[Lock], *, patient: bool = False) -> str:
         locks: Of one statement.
         patient: We have waited until nobody was in the way, so that a session whose age we cannot see counts as young;
             without that it is in the way.
+        young_ms: A transaction that is younger is not in the way; ``YOUNG_MS`` by default.
     """
+    young_ms = YOUNG_MS if young_ms is None else young_ms
     hidden = "false" if patient else "age_ms IS NULL"
     return _do(
         locks,
@@ -124,7 +129,7 @@ def guard_sql(locks: Sequence[Lock], *, patient: bool = False) -> str:
     SELECT json_agg(json_build_object('pid', pid, 'gid', gid, 'relation', relation, 'mode', held, 'age_ms', age_ms,
                                       'autovacuum', is_autovacuum, 'dump', is_dump))::text
     INTO pgrollout_holders
-    FROM holder WHERE is_dump OR {hidden} OR age_ms >= {YOUNG_MS};
+    FROM holder WHERE is_dump OR {hidden} OR age_ms >= {young_ms} OR {_WAITS_FOR_US};
     IF pgrollout_holders IS NOT NULL THEN
       RAISE EXCEPTION USING ERRCODE = '{IN_THE_WAY}', MESSAGE = 'others hold locks that are in the way',
         DETAIL = pgrollout_holders;
@@ -191,12 +196,25 @@ FROM holder ORDER BY age_ms DESC NULLS FIRST, pid"""
     )
 
 
+def in_the_way(message: str) -> str:
+    """Return what a guard that refused says of who is in the way, for people; ``message`` is the server's, with its DETAIL."""
+    found = [json.loads(line) for line in message.splitlines() if line.lstrip().startswith("[{")]
+    return "; ".join(
+        (f"prepared transaction {one['gid']!r}" if one["pid"] is None else f"pid {one['pid']}")
+        + f" holds {Mode(one['mode']).sql} on {one['relation']}"
+        for one in (found[0] if found else ())
+    )
+
+
 def wait_until_clear(
     connection: Connection,
     locks: Sequence[Lock],
     deadline: float,
     report: Callable[[tuple[Blocker, ...]], None],
     wants_end: Callable[[], bool],
+    *,
+    wait_ms: int = 0,
+    besides: Callable[[], tuple[Blocker, ...]] = lambda: (),
 ) -> bool:
     """
     Wait, outside the lock queue, until nobody is in the way of the locks; return whether that is so.
@@ -209,16 +227,19 @@ def wait_until_clear(
         deadline: When to give up, by ``time.monotonic``.
         report: Told after each look whom we wait for.
         wants_end: Asked after each look; once it says yes, we give up.
+        wait_ms: How long may be waited in the queue then.
+        besides: Returns who else is in the way, though of none of the locks.
     """
     first_look: float | None = None
     first_seen: dict[tuple[int | None, str], float] = {}
     gap = FIRST_GAP_SECONDS
     while True:
-        found = tuple(each for each in blockers(connection, locks) if not each.gives_way)
+        found = tuple(each for each in (*blockers(connection, locks), *besides()) if not each.gives_way)
         now = time.monotonic()
         first_look = now if first_look is None else first_look
         first_seen = {_transaction(each): first_seen.get(_transaction(each), now) for each in found}
-        old = tuple(each for each in found if _is_old(each, now - first_seen[_transaction(each)]))
+        young_ms = YOUNG_MS if now - first_look < STEADY_SECONDS else max(YOUNG_MS, wait_ms)
+        old = tuple(each for each in found if _is_old(each, young_ms, now - first_seen[_transaction(each)]))
         is_sure = now - first_look >= YOUNG_MS / 1000 or all(each.is_in_the_way is not None for each in found)
         if not old and is_sure:
             return True
@@ -230,10 +251,11 @@ def wait_until_clear(
         gap = min(gap * 1.5, LONGEST_GAP_SECONDS)
 
 
-def _is_old(blocker: Blocker, seen_seconds: float) -> bool:
+def _is_old(blocker: Blocker, young_ms: int, seen_seconds: float) -> bool:
     """One whose age we cannot see is old when it was there in a look that long ago."""
-    known = blocker.is_in_the_way
-    return seen_seconds >= YOUNG_MS / 1000 if known is None else known
+    if blocker.looks_like_dump:
+        return True
+    return (seen_seconds * 1000 if blocker.age_ms is None else blocker.age_ms) >= young_ms
 
 
 def _transaction(blocker: Blocker) -> tuple[int | None, str]:
@@ -424,7 +446,7 @@ taken AS MATERIALIZED (
   FROM pg_locks
   WHERE locktype = 'relation' AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
-_CONFLICTS = ", ".join(f"({m}, ARRAY{[int(held) for held in m.conflicts_with]})" for m in Mode if m >= Mode.SHARE)
+_CONFLICTS = ", ".join(f"({m}, ARRAY{[int(held) for held in m.conflicts_with]})" for m in Mode)
 _CONFLICTING = f"""
 conflicting AS (
   SELECT t.pid, t.virtualtransaction, m.oid, max(t.mode) AS held, max(m.mode) AS mode
@@ -443,6 +465,11 @@ _COMMANDS = f"""
         SELECT FROM member m WHERE m.root = r.oid AND NOT EXISTS (
           SELECT FROM taken t WHERE t.pid = pg_backend_pid() AND t.relation = m.oid AND t.mode >= m.mode))
       GROUP BY r.mode) each"""
+
+# With somebody who waits for what this transaction has locked before, waiting is a deadlock.
+_WAITS_FOR_US = """EXISTS (
+      SELECT FROM pg_locks w
+      WHERE w.pid = holder.pid AND NOT w.granted AND pg_backend_pid() = ANY (pg_blocking_pids(w.pid)))"""
 
 # From the locks to who holds them: by relation (holding), and by session, with its strongest lock (holder).
 # pg_locks has pid NULL for a prepared transaction. Of others' sessions a role sees pid, user and application_name; the rest

@@ -2,9 +2,10 @@
 The supervisor: on a connection of its own, sees to it that nobody waits too long for what the run executes.
 
 Four duties of one thread: a heartbeat for the lease; the watchdog, which cancels the run's statement, never anybody else's,
-when somebody has waited behind it for most of the stall budget; progress of what takes long; and a look whether the
-executing backend still is at what it was asked, for a connection may be lost without either end being told. Whether a
-cancelled statement is tried again is for the writer to say.
+when somebody has waited behind it for most of the stall budget, or when it and somebody else wait for each other, of which
+the server would soon choose a victim; progress of what takes long; and a look whether the executing backend still is at what
+it was asked, for a connection may be lost without either end being told. Whether a cancelled statement is tried again is for
+the writer to say, who also learns what it was seen to wait for.
 
 Waiting counts for readers, writers and whoever locks rows; other DDL and vacuum are not protected.
 Source: PostgreSQL manual, "pg_locks" (``waitstart``), "Session Information Functions" (``pg_blocking_pids``).
@@ -19,7 +20,8 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
-from pgrollout.postgres import lease
+from pgrollout.postgres import awaited, lease
+from pgrollout.postgres.awaited import Awaited
 from pgrollout.postgres.connection import Connection, as_login
 from pgrollout.progress import Reporter
 
@@ -37,18 +39,26 @@ HEARTBEATS = 6
 # Cancelled in the same query that sees who waits: what has ended meanwhile is not hit. A leader's own workers are not others.
 _WATCH = """
 WITH waiting AS MATERIALIZED (
-    SELECT w.pid, EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - w.waitstart) * 1000 AS waited_ms
-    FROM pg_catalog.pg_locks w
-    WHERE NOT w.granted AND w.pid <> %(pid)s
+    SELECT w.pid, w.mode, w.locktype, EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - w.waitstart) * 1000 AS waited_ms
+    FROM pg_catalog.pg_locks w WHERE NOT w.granted
+), crossing AS MATERIALIZED (
+    SELECT w.pid, w.waited_ms FROM waiting o
+    CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(o.pid)) b (pid)
+    JOIN waiting w ON w.pid = b.pid
+    WHERE o.pid = %(pid)s AND %(pid)s = ANY (pg_catalog.pg_blocking_pids(w.pid))
+), late AS MATERIALIZED (
+    SELECT w.pid, w.waited_ms FROM waiting w
+    WHERE w.pid <> %(pid)s AND w.waited_ms > %(limit)s
       AND (w.mode IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') OR w.locktype IN ('transactionid', 'tuple'))
-      AND w.waitstart < pg_catalog.clock_timestamp() - %(limit)s * interval '1 millisecond'
 ), behind AS MATERIALIZED (
-    SELECT w.* FROM waiting w
+    SELECT w.* FROM late w
     LEFT JOIN pg_catalog.pg_stat_get_activity(w.pid) a ON true
     WHERE %(pid)s = ANY (pg_catalog.pg_blocking_pids(w.pid)) AND a.leader_pid IS DISTINCT FROM %(pid)s
+    UNION
+    SELECT c.* FROM crossing c
 )
-SELECT max(b.waited_ms)::bigint, count(*),
-    EXISTS (SELECT FROM pg_catalog.pg_locks o WHERE o.pid = %(pid)s AND NOT o.granted),
+SELECT coalesce(max(b.waited_ms), 0)::bigint, count(*),
+    EXISTS (SELECT FROM waiting o WHERE o.pid = %(pid)s),
     (SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_get_activity(%(pid)s) a
      WHERE EXISTS (SELECT FROM behind) AND a.backend_start = %(start)s::timestamptz)
 FROM behind b
@@ -91,6 +101,8 @@ class Watch:
     """Why it was cancelled, if it was."""
     is_building: bool = False
     """Whether it was seen to build an index."""
+    awaited: set[Awaited] = field(default_factory=set)
+    """What our backend was seen to wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +257,7 @@ class Supervisor:
     def _look(self, watch: Watch) -> None:
         pid, start = self._backend
         with self._looking:
+            watch.awaited |= awaited.look(self.connection, pid)  # as long as it waits for it
             values = {"pid": pid, "start": start, "limit": watch.budget_ms * WORK_SHARE}
             ((waited_ms, waiters, was_waiting, _),) = as_login(self.connection, _WATCH, values)
             if not waiters:

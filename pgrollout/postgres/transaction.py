@@ -3,11 +3,11 @@ Transactions: one segment of a migration and its rows, committed together or not
 
 Before each statement that locks existing tables stands a guard: it looks who is in the way, else takes all locks at once
 and waits briefly. While somebody is in the way the transaction is rolled back, that is waited for outside the lock queue,
-and the segment tried again, until a deadline. When others wait too long for what a statement does, the watchdog has it
+and the segment tried again, until a deadline. What a statement was seen to wait for although no guard had told of it is
+guarded in the next try. When others wait too long for what a statement does, the watchdog has it
 cancelled: that is told, with the way to do it without anybody waiting.
 """
 
-import random
 import time
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,26 +15,24 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pgrollout.content import Content
-from pgrollout.errors import RecordsRefused, StallBudgetExceeded, StatementFailed, TableInUse
+from pgrollout.errors import RecordsRefused, StallBudgetExceeded, StatementFailed
 from pgrollout.locks import Lock, Mode, guarded
 from pgrollout.nodes import Name
 from pgrollout.outside import as_plain
 from pgrollout.place import place_at
 from pgrollout.postgres import guard, sqlstate
+from pgrollout.postgres.awaited import Awaited
 from pgrollout.postgres.chunk import MESSAGE_CHARACTERS, Chunk, failed_at
 from pgrollout.postgres.execute import Failure
 from pgrollout.postgres.executing import IDLE_SHARE, Executing
-from pgrollout.postgres.guard import Blocker
 from pgrollout.postgres.message import Message, Part
+from pgrollout.postgres.patience import Patience
 from pgrollout.postgres.records import File, Recipe
 from pgrollout.postgres.supervisor import Stall, Watch
 from pgrollout.quoting import literal, name
 from pgrollout.segments import Kind, Segment, is_read_only, outside_of, rolls_back
 from pgrollout.settings import Database
 from pgrollout.statement import Statement
-
-PAUSE_SECONDS = (0.05, 1.0)
-"""Shortest and longest pause between two tries."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,12 @@ class Work:
     """Those of them whose table is an existing one, and must still be small."""
 
     @cached_property
-    def guards(self) -> Mapping[int, tuple[Lock, ...]]:
-        """What each statement must have locked before, by its index; nothing in a block that can write nothing."""
+    def guards(self) -> dict[int, tuple[Lock, ...]]:
+        """
+        What each statement must have locked before, by its index; nothing in a block that can write nothing.
+
+        What a try has shown beyond that is added.
+        """
         content, segment = self.file.content, self.segment
         if segment.kind is Kind.BLOCK and is_read_only(content.statements[segment.first]):
             return {}
@@ -80,6 +82,8 @@ class Refused:
     """The same as an error."""
     is_busy: bool
     """Whether somebody else was in the way: nothing is wrong with it, it may be tried again."""
+    awaited: frozenset[Awaited]
+    """What it was seen to wait for, unless a guard did."""
 
 
 class Transactions:
@@ -104,7 +108,9 @@ class Transactions:
             KeyboardInterrupt: Somebody wants an end; it was rolled back.
             ConnectionBroken: The connection was lost.
         """
-        patience = _Patience(self._executing, self._database, work, self.budget_ms(work.file))
+        guards, wait_ms = work.guards, self._executing.wait_ms(self.budget_ms(work.file))
+        known = [lock for locks in guards.values() for lock in locks]
+        patience = Patience(self._executing, self._database, work.file.name, known, wait_ms)
         while True:
             refused = self._try(work, patience)
             if refused is None:
@@ -114,9 +120,11 @@ class Transactions:
                 self._executing.stop()
             if not refused.is_busy:
                 return refused
-            patience.wait(refused)
+            if (learned := patience.learn(refused.awaited)) and refused.index is not None:
+                guards[refused.index] = (*guards.get(refused.index, ()), *learned)
+            patience.wait(refused.failure)
 
-    def _try(self, work: Work, patience: "_Patience") -> Refused | None:
+    def _try(self, work: Work, patience: Patience) -> Refused | None:
         file = work.file
         executing, doing = self._executing, f"applying {file.name}"
         with executing.watched(doing, self.budget_ms(file)) as watch:
@@ -139,7 +147,7 @@ class Transactions:
 
     # What is sent.
 
-    def _messages(self, work: Work, patience: "_Patience") -> Iterator[Message]:
+    def _messages(self, work: Work, patience: Patience) -> Iterator[Message]:
         """Yield what is sent, in pieces of at most a million characters, so that a cancel and progress get in between."""
         executing, content, budget_ms = self._executing, work.file.content, self.budget_ms(work.file)
         segment, plain, guards = work.segment, work.plain, work.guards
@@ -158,11 +166,13 @@ class Transactions:
                 yield message
                 message = Message()
             if locks := guards.get(start):
-                said = guard.guard_sql(locks, patient=patience.has_looked_twice)
+                if patience.takes_all_at_once and start == min(guards):
+                    locks = _all_at_once(guards, locks)
+                said = guard.guard_sql(locks, patient=patience.has_looked_twice, young_ms=patience.young_ms)
                 message.ours("guard", *guard.bounded(said, executing.wait_ms(budget_ms)))
                 if start in plain and (what := outside_of(content, start)):
                     message.ours("size", _size_sql(what.table, self._database.small_table_bytes))
-                if self._database.stall_guard == "server":
+                if self._database.stall_guard == "server" and any(lock.mode >= Mode.SHARE for lock in locks):
                     message.ours("guarding", f"SET LOCAL statement_timeout = {_server_ms(budget_ms)}")
             message.theirs(Chunk(as_plain(piece.text), piece.offset) if start in plain else piece)
             if _sets(content.statements[end]):
@@ -183,71 +193,40 @@ class Transactions:
         part, offset = message.failed(failure)
         stall = self._executing.supervisor.stall(watch)
         is_busy = _is_busy(part, failure, stall)
+        seen = frozenset(watch.awaited if part.what != "guard" else ())
         if part.piece is None:
             doing = f"preparing, recording or committing {file.name}"
-            return Refused(failure, None, self._executing.refused(doing, failure), is_busy)
+            return Refused(failure, None, self._executing.refused(doing, failure), is_busy, seen)
         at = part.piece.offset + offset
-        starts = [statement.start for statement in file.content.statements]
-        index = max(0, bisect_right(starts, at) - 1)
-        error: StatementFailed | StallBudgetExceeded = failed_at(file.content, failure, part.piece, offset)
-        if failure.sqlstate == sqlstate.CANCELLED and not self._executing.wants_end():
-            budget_ms = self.budget_ms(file)
-            held_ms = round((time.monotonic() - watch.since) * 1000)
-            place = place_at(file.name, file.content.text, at)
-            waited = (stall.waited_ms, stall.waiters) if stall else (0, 0)
-            is_servers = self._database.stall_guard == "server" and held_ms >= _server_ms(budget_ms)
-            if stall is not None or is_servers:
-                how = self._recipe(file.content, index)
-                error = StallBudgetExceeded(place, file.version, *waited, budget_ms, held_ms, how)
-        return Refused(failure, index, error, is_busy)
+        error = self._stalled(file, failure, watch, stall, at) or failed_at(file.content, failure, part.piece, offset)
+        return Refused(failure, _index_at(file.content, at), error, is_busy, seen)
+
+    def _stalled(
+        self, file: File, failure: Failure, watch: Watch, stall: Stall | None, at: int | None
+    ) -> StallBudgetExceeded | None:
+        """Return what to say of a failure that is for the stall budget's sake; ``at`` is None for the COMMIT."""
+        if failure.sqlstate != sqlstate.CANCELLED or self._executing.wants_end():
+            return None
+        budget_ms, content = self.budget_ms(file), file.content
+        held_ms = round((time.monotonic() - watch.since) * 1000)
+        is_servers = self._database.stall_guard == "server" and held_ms >= _server_ms(budget_ms)
+        if stall is None and not is_servers:
+            return None
+        index = len(content.statements) if at is None else _index_at(content, at)
+        place = None if at is None else place_at(file.name, content.text, at)
+        waited = (stall.waited_ms, stall.waiters) if stall else (0, 0)
+        return StallBudgetExceeded(place, file.version, *waited, budget_ms, held_ms, self._recipe(content, index))
 
 
-class _Patience:
-    """Waits for those who are in the way of a segment, outside the lock queue."""
+def _index_at(content: Content, at: int) -> int:
+    """Return the index of the statement at an offset of the file."""
+    return max(0, bisect_right([statement.start for statement in content.statements], at) - 1)
 
-    def __init__(self, executing: Executing, database: Database, work: Work, budget_ms: int) -> None:
-        self.has_looked_twice = False
-        """Whether who is in the way, and whose age cannot be seen, was found to be young."""
-        self._executing = executing
-        self._database = database
-        self._file = work.file
-        self._wait_ms = executing.wait_ms(budget_ms)
-        self._locks = tuple(lock for locks in work.guards.values() for lock in locks)
-        self._since: float | None = None
-        self._tries = 0
-        self._evicts = False
-        self._said = ""
 
-    def evictions(self) -> list[str]:
-        """Return what makes autovacuum give way, at the start of the transaction: it blocks nobody else."""
-        if not self._evicts:
-            return []
-        evicted = guard.bounded(guard.evict_sql(self._locks), self._executing.eviction_ms)
-        return ["SET LOCAL lock_timeout = 0", *evicted, f"SET LOCAL lock_timeout = {self._wait_ms}"]
-
-    def wait(self, refused: Refused) -> None:
-        """Return when the segment may be tried again."""
-        executing, supervisor = self._executing, self._executing.supervisor
-        self._tries += 1
-        now = time.monotonic()
-        self._since = self._since or now
-        deadline = self._since + self._database.table_lock_deadline_ms / 1000
-        self._said = self._said or refused.failure.message
-        if self._locks:
-            guard.wait_until_clear(supervisor.connection, self._locks, deadline, self._report, executing.is_to_end)
-            self.has_looked_twice = True
-            self._evicts = any(each.gives_way for each in guard.blockers(supervisor.connection, self._locks))
-        executing.stop_if_asked()
-        if time.monotonic() >= deadline:
-            waited_ms = round((time.monotonic() - self._since) * 1000)
-            raise TableInUse(self._file.name, waited_ms, self._tries, self._said)
-        shortest, longest = PAUSE_SECONDS
-        time.sleep(random.uniform(shortest, min(longest, shortest * 2 ** min(self._tries, 10))))  # noqa: S311  jitter
-        executing.stop_if_asked()
-
-    def _report(self, found: Sequence[Blocker]) -> None:
-        self._said = "; ".join(str(each) for each in found)
-        self._executing.say(f"waiting for the tables of {self._file.name}: {self._said}")
+def _all_at_once(guards: Mapping[int, tuple[Lock, ...]], first: tuple[Lock, ...]) -> tuple[Lock, ...]:
+    """Return all locks of a segment, as far as they mean the same relations now as where they are needed."""
+    path = first[0].path
+    return tuple(lock for locks in guards.values() for lock in locks if lock.relation.schema or lock.path == path)
 
 
 def _runs(

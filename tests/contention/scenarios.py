@@ -252,6 +252,44 @@ def crossing_orders_with_a_big_budget(scene: Scene) -> None:
 
 
 @scenario(DONE)
+def crossing_orders_after_long_work(scene: Scene) -> None:
+    """The same orders within DO, with 700 ms of work between: the server looks for deadlocks while the migration waits."""
+    scene.table("orders")
+    scene.table("items")
+    with scene.canaries("orders", "items"), scene.session("crossing") as session:
+        _cross(session)
+        scene.budget_ms = 30_000
+        scene.migrate(
+            "-- pgrollout:stall_budget 30s\n\nDO $$ BEGIN\nALTER TABLE orders ADD COLUMN note text;\n"
+            "PERFORM pg_sleep(0.7);\nALTER TABLE items ADD COLUMN note text;\nEND $$;\n",
+            PGROLLOUT_STALL_BUDGET_MS="500",
+        )
+
+
+@scenario(DONE)
+def crossing_orders_over_and_over(scene: Scene) -> None:
+    """The same orders, with 100 ms of work between, while the application is never between its transactions for long."""
+    scene.table("orders")
+    scene.table("items")
+    with scene.canaries("orders", "items"), scene.session("crossing") as session:
+        _cross(session)
+        scene.migrate(
+            "ALTER TABLE orders ADD COLUMN note text;\nSELECT pg_sleep(0.1);\nALTER TABLE items ADD COLUMN note text;\n"
+        )
+
+
+@scenario(DONE, quick=False, psql_stalls=False)
+def table_that_is_never_free_for_long(scene: Scene) -> None:
+    """ADD COLUMN on a table with ten sessions of 120 ms transactions: one of them is always older than 100 ms."""
+    scene.table("orders")
+    with scene.canaries("orders"), ExitStack() as stack:
+        for number in range(10):
+            session = stack.enter_context(scene.session(f"steady {number}"))
+            session.repeat("SELECT pg_sleep(0.12) FROM orders WHERE id = 5")
+        scene.migrate(ADD_COLUMN)
+
+
+@scenario(DONE)
 def lock_that_nobody_foresees(scene: Scene) -> None:
     """ADD COLUMN within DO, whose locks its text does not tell, while a report reads the table for 1.5 s."""
     scene.table("orders")
@@ -287,6 +325,48 @@ def row_in_the_way(scene: Scene) -> None:
     with scene.canaries("orders"), scene.session("row") as row:
         row.run("BEGIN", "SELECT FROM orders WHERE id = 900 FOR UPDATE")
         scene.migrate_past(_TWO_ROWS, lambda: row.run("COMMIT"))
+
+
+@scenario(WAIT, says=("app/row", "a row of public.orders"))
+def row_that_nobody_lets_go(scene: Scene) -> None:
+    """UPDATE of one row, then of another, which a session keeps locked."""
+    scene.table("orders")
+    with scene.canaries("orders"), scene.session("row") as row:
+        row.run("BEGIN", "SELECT FROM orders WHERE id = 900 FOR UPDATE")
+        scene.migrate(_TWO_ROWS, **SOON)
+
+
+@scenario(WAIT, says=("app/report",))
+def report_behind_an_unforeseen_lock(scene: Scene) -> None:
+    """ADD COLUMN within DO while a report reads the table."""
+    scene.table("orders")
+    with scene.canaries("orders"), scene.session("report") as report:
+        report.start("SELECT pg_sleep(3600) FROM orders WHERE id = 5")
+        scene.migrate("DO $$ BEGIN EXECUTE 'ALTER TABLE orders ADD COLUMN note text'; END $$;\n", **SOON)
+
+
+@scenario(DONE, psql_stalls=False)
+def autovacuum_behind_an_unforeseen_lock(scene: Scene) -> None:
+    """VALIDATE CONSTRAINT, COMMENT, and ADD COLUMN within DO, while autovacuum is at the table."""
+    scene.table("orders", rows=20_000)
+    scene.make("ALTER TABLE orders ADD CONSTRAINT positive CHECK (id > 0) NOT VALID")
+    scene.make(_SLOW_VACUUM + "UPDATE orders SET amount = 2 WHERE id % 10 = 0")
+    with _frequent_autovacuum(scene), scene.canaries("orders"):
+        eventually(lambda: _is_vacuumed(scene), "autovacuum at the table")
+        scene.migrate(
+            "ALTER TABLE orders VALIDATE CONSTRAINT positive;\nCOMMENT ON TABLE orders IS 'what was bought';\n"
+            "DO $$ BEGIN EXECUTE 'ALTER TABLE orders ADD COLUMN note text'; END $$;\n"
+        )
+
+
+@scenario(DONE, quick=False)
+def autovacuum_in_the_way_of_vacuum(scene: Scene) -> None:
+    """VACUUM FULL while autovacuum is at the table."""
+    scene.table("orders", rows=20_000)
+    scene.make(_SLOW_VACUUM + "UPDATE orders SET amount = 2 WHERE id % 10 = 0")
+    with _frequent_autovacuum(scene), scene.canaries("orders"):
+        eventually(lambda: _is_vacuumed(scene), "autovacuum at the table")
+        scene.migrate(f"{NONE}VACUUM FULL orders;\n")
 
 
 @scenario(DONE)
@@ -419,6 +499,18 @@ def online_build_beside_an_old_transaction(scene: Scene) -> None:
     assert scene.database.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'orders_padding'::regclass") == [
         (True,)
     ]
+
+
+@scenario(DONE)
+def online_build_in_the_way_of_who_is_in_its_way(scene: Scene) -> None:
+    """CREATE INDEX CONCURRENTLY waits for a transaction that has written, and that then waits to analyze the table."""
+    scene.table("orders", rows=20_000, padding=100)
+    with scene.canaries("orders"), scene.session("writer") as writer:
+        writer.run("BEGIN", "UPDATE orders SET amount = 2 WHERE id = 5")
+        scene.migrate_past(
+            f"{NONE}CREATE INDEX CONCURRENTLY orders_padding ON orders (padding);\n",
+            lambda: writer.run("ANALYZE orders", "COMMIT"),
+        )
 
 
 # Runners that die or freeze.

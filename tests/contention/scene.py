@@ -272,10 +272,14 @@ class Scene:
         """Wait until the migration has locked the table."""
         eventually(lambda: self._holds(table, mode), f"{mode} of the migration on {table}")
 
+    def until_it_waits(self, table: str, mode: str = "AccessExclusiveLock") -> None:
+        """Wait until the migration waits for a lock on the table."""
+        eventually(lambda: self._holds(table, mode, granted=False), f"the migration waiting for {mode} on {table}")
+
     def until_it_lets_go(self, table: str, mode: str = "AccessExclusiveLock") -> None:
-        """Wait until the migration has no lock on the table; with psql not for ever."""
+        """Wait until the migration has no lock on the table, and waits for none; with psql not for ever."""
         deadline = time.monotonic() + (PSQL_SECONDS if self.tool is Tool.PSQL else PATIENCE_SECONDS)
-        while self._holds(table, mode) and time.monotonic() < deadline:
+        while self._holds(table, mode, granted=None) and time.monotonic() < deadline:
             time.sleep(0.005)
 
     def outcome(self) -> Outcome:
@@ -302,12 +306,12 @@ class Scene:
         role = {"user": self.role} if self.role else {}
         return self.database.server.url(self.database.name, **role)
 
-    def _holds(self, table: str, mode: str) -> bool:
+    def _holds(self, table: str, mode: str, *, granted: bool | None = True) -> bool:
         query = (
-            "SELECT 1 FROM pg_locks JOIN pg_stat_activity AS own USING (pid) WHERE granted AND relation = %s::regclass "
-            "AND mode = %s AND own.application_name LIKE 'pgrollout/%%'"
+            "SELECT 1 FROM pg_locks JOIN pg_stat_activity AS own USING (pid) WHERE granted = coalesce(%s, granted) "
+            "AND relation = %s::regclass AND mode = %s AND own.application_name LIKE 'pgrollout/%%'"
         )
-        return bool(self.database.execute(query, table, mode))
+        return bool(self.database.execute(query, granted, table, mode))
 
     def _backends(self) -> bool:
         query = (

@@ -14,8 +14,9 @@ from pgrollout.locks import Lock, Mode, Reach, guarded
 from pgrollout.nodes import Name
 from pgrollout.postgres import guard
 from pgrollout.postgres.connection import Connection
-from pgrollout.postgres.guard import Blocker, blockers, bounded, evict_sql, guard_sql, wait_until_clear
+from pgrollout.postgres.guard import Blocker, blockers, bounded, evict_sql, guard_sql, in_the_way, wait_until_clear
 from tests.lock_cases import LOCKED_MORE, NOT_LOCKED, SCHEMA, STATEMENTS
+from tests.pgrollout.postgres.interrupting import running, waits
 from tests.servers import Database, Servers, fresh_database
 
 pytestmark = pytest.mark.skipif(not parser.is_available(), reason="the parser has no wheel for this platform")
@@ -278,6 +279,32 @@ def test_one_clause_for_a_session_with_many_tables(database: Database, old: None
 
     assert (blocker.mode, blocker.relation, blocker.more) == (Mode.ROW_EXCLUSIVE, "public.b", 2)
     assert str(blocker).endswith("holds ROW EXCLUSIVE on public.b and 2 more")
+
+
+def test_who_waits_for_us(database: Database, young: None) -> None:
+    """Who waits for what we have locked is in the way of the next table, however young: waiting would be a deadlock."""
+    database.execute("CREATE TABLE a (id int); CREATE TABLE b (id int)")
+    with database.connect() as ours:
+        ours.execute("BEGIN; LOCK TABLE a")
+        with running(database, "BEGIN", "LOCK TABLE public.b", "LOCK TABLE public.a", "COMMIT") as pid:
+            eventually(lambda: waits(database, pid))
+            with pytest.raises(psycopg.Error) as caught:
+                run_guard(ours, "TRUNCATE b")
+            ours.execute("ROLLBACK")
+
+    assert [found["pid"] for found in refused(caught)] == [pid]
+    message = f"others hold locks that are in the way\n    {caught.value.diag.message_detail}"
+    assert in_the_way(message) == f"pid {pid} holds ACCESS EXCLUSIVE on public.b"
+
+
+def test_steady_transactions(database: Database, old: None) -> None:
+    """Where transactions in the way never stop coming, those are waited for in the queue that are as young as we may wait."""
+    database.execute("CREATE TABLE t (id int)")
+    with transaction(database, "SELECT FROM t"), database.connect() as watch:
+        assert not wait_until_clear(
+            watch, locks_of("TRUNCATE t"), time.monotonic() + 0.1, nobody_listens, lambda: False
+        )
+        assert wait_until_clear(watch, locks_of("TRUNCATE t"), soon(), nobody_listens, lambda: False, wait_ms=600_000)
 
 
 @pytest.fixture

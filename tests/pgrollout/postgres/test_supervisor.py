@@ -8,6 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pgrollout.lock_mode import Lock, Mode, Reach
+from pgrollout.nodes import Name
+from pgrollout.postgres.awaited import row_holders
 from pgrollout.postgres.connection import Connection
 from pgrollout.postgres.supervisor import Stall, Supervisor
 from pgrollout.progress import Reporter
@@ -126,6 +129,49 @@ def test_our_own_wait_is_told_apart(table: Database) -> None:
 
     assert found[0] is not None
     assert found[0].was_waiting
+
+
+def test_deadlock_in_the_making(table: Database) -> None:
+    """We and somebody else wait for each other: we give way before the server chooses a victim, and know what we waited for."""
+    table.execute("CREATE TABLE app.b (id int)")
+    with supervised(table) as scene:
+        scene.executing.execute("LOCK TABLE a")
+        with running(table, "BEGIN", "LOCK TABLE b", "LOCK TABLE a", "COMMIT") as pid:
+            eventually(lambda: waits(table, pid), "somebody who waits for us")
+            with scene.supervisor.watching("testing", 600_000) as watch:
+                with pytest.raises(psycopg.errors.QueryCanceled):
+                    scene.executing.execute("LOCK TABLE b")
+                stall = scene.supervisor.stall(watch)
+            scene.executing.execute("ROLLBACK")
+
+    assert stall is not None
+    assert (stall.waiters, stall.was_waiting) == (1, True)
+    assert {each.lock for each in watch.awaited} == {Lock(Name("app", "b"), Mode.ACCESS_EXCLUSIVE, Reach.ALONE)}
+
+
+@pytest.mark.parametrize("name", ["", "second"])
+def test_row_that_is_waited_for(table: Database, name: str) -> None:
+    """Whoever has the row is known, also behind another one who wants it."""
+    with ExitStack() as stack:
+        first = stack.enter_context(table.connect(autocommit=False, application_name="first"))
+        first.execute("UPDATE app.a SET id = 2")
+        if name:
+            pid = stack.enter_context(running(table, "UPDATE a SET id = 3", name=name))
+            eventually(lambda: waits(table, pid), "another one who wants the row")
+        scene = stack.enter_context(supervised(table))
+        with scene.supervisor.watching("testing", 600_000) as watch:
+            ours = threading.Thread(target=scene.executing.execute, args=("UPDATE a SET id = 4",))
+            ours.start()
+            eventually(lambda: watch.awaited, "what we wait for")
+            found = row_holders(scene.supervisor.connection, watch.awaited)
+            first.rollback()
+            ours.join(60)
+        scene.executing.execute("ROLLBACK")
+        left = row_holders(scene.supervisor.connection, watch.awaited)
+
+    assert [each.application_name for each in found] == ["first"]
+    assert str(found[0]).endswith("holds ROW EXCLUSIVE on a row of app.a")
+    assert left == ()
 
 
 def test_another_backend_of_that_pid_is_not_cancelled(table: Database) -> None:

@@ -75,6 +75,29 @@ def test_table_in_use(project: Project) -> None:
     assert project.apply().after == "2"
 
 
+@pytest.mark.parametrize(
+    ("sql", "held", "says"),
+    [
+        ("UPDATE app.a SET id = 2", "UPDATE app.a SET id = 3", "ROW EXCLUSIVE on a row of app.a"),
+        ("DO $$ BEGIN ALTER TABLE app.a ADD COLUMN b int; END $$", "SELECT FROM app.a", "ACCESS SHARE on app.a"),
+        ("COMMENT ON TABLE app.a IS 'a'", "LOCK TABLE app.a IN SHARE MODE", "SHARE on app.a"),
+        ("-- atlas:txmode none\n\nVACUUM FULL app.a", "SELECT FROM app.a", "ACCESS SHARE on app.a"),
+        ("-- atlas:txmode none\n\nVACUUM app.a", "LOCK TABLE app.a IN SHARE MODE", "SHARE on app.a"),
+    ],
+    ids=["row", "unforeseen lock", "weak lock", "VACUUM FULL", "VACUUM"],
+)
+def test_in_use_though_no_guard_has_told(project: Project, sql: str, held: str, says: str) -> None:
+    """What only running a statement shows is learned from its wait: who is in the way is named there, too."""
+    project.write({"2_b.sql": f"{sql};\n"})
+
+    with holding(project.database, held), pytest.raises(TableInUse) as caught:
+        project.apply(project.settings(table_lock_deadline_ms=1000))
+
+    assert "idle in transaction" in caught.value.holders
+    assert says in caught.value.holders
+    assert project.apply().after == "2"
+
+
 @pytest.mark.parametrize("state", ["40001", "40P01", "55P03"])
 def test_tried_again(project: Project, state: str) -> None:
     """A transaction that was in somebody's way is tried again as a whole, and takes effect once."""
