@@ -602,10 +602,11 @@ class StallBudgetExceeded(PolicyError):
         where = f"{self.place}: " if self.place else f"version {self.version}: "
         shown = f"\n{self.place.excerpt()}" if self.place else ""
         others = "one session" if self.waiters == 1 else f"{self.waiters} sessions"
+        what = "this statement" if self.place else "its COMMIT"
         why = (
-            f"{others} waited {self.waited_ms} ms for this statement, which ran for {self.held_ms} ms"
+            f"{others} waited {self.waited_ms} ms for {what}, which ran for {self.held_ms} ms"
             if self.waiters
-            else f"this statement held a lock that others may need for {self.held_ms} ms"
+            else f"{what} held a lock that others may need for {self.held_ms} ms"
         )
         return f"{where}{why}; the stall budget is {self.budget_ms} ms. It was cancelled and rolled back.{shown}\n{self.recipe}"
 

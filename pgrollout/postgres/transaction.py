@@ -196,7 +196,8 @@ class Transactions:
         seen = frozenset(watch.awaited if part.what != "guard" else ())
         if part.piece is None:
             doing = f"preparing, recording or committing {file.name}"
-            return Refused(failure, None, self._executing.refused(doing, failure), is_busy, seen)
+            ours = self._stalled(file, failure, watch, stall, None) if part.what == "committing" else None
+            return Refused(failure, None, ours or self._executing.refused(doing, failure), is_busy, seen)
         at = part.piece.offset + offset
         error = self._stalled(file, failure, watch, stall, at) or failed_at(file.content, failure, part.piece, offset)
         return Refused(failure, _index_at(file.content, at), error, is_busy, seen)

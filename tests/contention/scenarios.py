@@ -475,6 +475,19 @@ def slow_backfill(scene: Scene) -> None:
         )
 
 
+@scenario(REFUSED, says=("COMMIT", "Deferred"))
+def slow_commit(scene: Scene) -> None:
+    """ADD COLUMN, and an UPDATE whose deferred triggers take 4 s of work at COMMIT."""
+    scene.table("orders")
+    scene.make(
+        "CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.004); RETURN NULL; END $$;"
+        "CREATE CONSTRAINT TRIGGER later AFTER UPDATE OF amount ON orders DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION later();"
+    )
+    with scene.canaries("orders"):
+        scene.migrate(f"{ADD_COLUMN}UPDATE orders SET amount = 3 WHERE id > 2;\n")
+
+
 @scenario(DONE, psql_stalls=False)
 def validation(scene: Scene) -> None:
     """VALIDATE CONSTRAINT, which takes 2 s and blocks nobody."""

@@ -44,3 +44,10 @@ def test_the_first_words_tell(sql: str, expected: str) -> None:
 
     assert expected in told
     assert "-- pgrollout:stall_budget 30s" in told
+
+
+def test_commit() -> None:
+    """What comes after the last statement is the COMMIT, with the work that was deferred to it."""
+    content = read_content(Migration("1_a.sql", b"SELECT 1;\n"))
+
+    assert "Deferred constraints and triggers do their work at COMMIT" in recipe(content, 1)

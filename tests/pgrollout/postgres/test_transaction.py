@@ -136,6 +136,23 @@ def test_work_that_others_wait_for(project: Project) -> None:
     assert project.versions() == ["0"]
 
 
+def test_work_at_commit(project: Project) -> None:
+    """What is deferred to COMMIT is cancelled and told as well."""
+    given(
+        project,
+        "CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM app.slow(20); RETURN NULL; END $$;\n"
+        "CREATE CONSTRAINT TRIGGER later AFTER INSERT ON app.a DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION later();\n",
+    )
+    project.write({"2_b.sql": "UPDATE app.a SET id = 2;\nINSERT INTO app.a VALUES (3);\n"})
+
+    with writing(project), pytest.raises(StallBudgetExceeded, match=r"waited .* for its COMMIT") as caught:
+        project.apply(project.settings(stall_budget_ms=200))
+
+    assert "Deferred constraints and triggers" in caught.value.recipe
+    assert "2" not in project.versions()
+
+
 def test_server_as_guard(project: Project) -> None:
     """The server itself ends work that holds a blocking lock for half the budget, also when nobody waits."""
     project.write({"2_b.sql": "ALTER TABLE app.a ALTER COLUMN id TYPE bigint USING app.slow(id);\n"})
