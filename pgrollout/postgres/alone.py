@@ -53,8 +53,6 @@ _PATIENT = (
     _KEPT,
     "SET statement_timeout = 0",
     "SET lock_timeout = 0",
-    # With it on, an orphan would die in mid-build and leave an invalid index.
-    "SET client_connection_check_interval = 0",
 )
 _AS_BEFORE = (
     "SELECT pg_catalog.set_config('statement_timeout', CASE "
@@ -208,7 +206,9 @@ class Alone:
     def _settings(self, file: File, what: Outside | None) -> tuple[str, ...]:
         """Return what is set for the session while it runs."""
         if what is not None and what.form in ONLINE:
-            return _PATIENT
+            # Left to itself an index is finished; what waits to lock a partition would keep its readers out for ever.
+            check_ms = CHECK_CLIENT_MS if what.form is Form.DETACH else 0
+            return (*_PATIENT, f"SET client_connection_check_interval = {check_ms}")
         wait_ms = self._executing.wait_ms(self._budget_ms(file))
         return (_KEPT, f"SET lock_timeout = {wait_ms}", f"SET client_connection_check_interval = {CHECK_CLIENT_MS}")
 

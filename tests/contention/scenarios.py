@@ -530,6 +530,21 @@ def online_build_in_the_way_of_who_is_in_its_way(scene: Scene) -> None:
 
 
 @scenario()
+def killed_in_a_detach(scene: Scene) -> None:
+    """SIGKILL in DETACH CONCURRENTLY that waits for a session idle in its transaction, which has read the partition."""
+    _partitions(scene)
+    with scene.canaries("orders"), scene.session("reader") as reader, scene.session("idle") as idle:
+        idle.run("BEGIN", "SELECT FROM orders_7")
+        migration = scene.start(f"{NONE}ALTER TABLE orders DETACH PARTITION orders_7 CONCURRENTLY;\n")
+        scene.until_it_waits("orders_7")
+        reader.start("SELECT count(*) FROM orders_7")
+        migration.send(signal.SIGKILL)
+        migration.wait()
+        scene.until_it_lets_go("orders_7")
+        idle.run("COMMIT")
+
+
+@scenario()
 def killed_in_a_rewrite(scene: Scene) -> None:
     """SIGKILL in ALTER COLUMN TYPE, whose rewrite takes 5 s, while it has the table locked."""
     scene.table("orders")
