@@ -257,7 +257,7 @@ class Executing:
                 # Not ours: it would end the next try as well.
                 advice = sqlstate.advice(error.sqlstate)
                 raise RecordsRefused(doing, error.sqlstate, str(error), advice, ExitCode.FAILED) from error
-            raise ConnectionBroken(doing, str(error)) from error
+            raise ConnectionBroken(doing, self.supervisor.ended or str(error)) from error
         except CopyFromClient as error:
             raise RecordsRefused(
                 doing,

@@ -31,6 +31,8 @@ POLL_SECONDS = 0.03
 """How often is looked who waits."""
 WORK_SHARE = 0.6
 """Share of the budget after which the statement is cancelled; the rest is reserve for the cancel and the rollback."""
+END_SHARE, HEED_SECONDS = 0.9, 0.1
+"""Share after which the backend is ended if it has not heeded the cancel for so long: a DO block may catch it."""
 PROGRESS_SECONDS = 1.0
 """How often is looked how far a statement is."""
 HEARTBEATS = 6
@@ -62,6 +64,10 @@ SELECT coalesce(max(b.waited_ms), 0)::bigint, count(*),
     (SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_get_activity(%(pid)s) a
      WHERE EXISTS (SELECT FROM behind) AND a.backend_start = %(start)s::timestamptz)
 FROM behind b
+"""
+_END = """
+SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_get_activity(%(pid)s) a
+WHERE a.backend_start = %(start)s::timestamptz
 """
 _BACKEND = """
 SELECT a.state_change::text, a.state LIKE 'idle%%' FROM pg_catalog.pg_stat_get_activity(%(pid)s) a
@@ -101,6 +107,7 @@ class Watch:
     """Why it was cancelled, if it was."""
     is_building: bool = False
     """Whether it was seen to build an index."""
+    cancelled_at: float | None = None
     awaited: set[Awaited] = field(default_factory=set)
     """What our backend was seen to wait for."""
 
@@ -141,6 +148,8 @@ class Supervisor:
         """Why the run must end, if it must: the lease is somebody else's, or the connection is gone."""
         self.said = ""
         """What a person who watches was told last of what is executed."""
+        self.ended: str = ""
+        """Why the executing backend was ended, if it was."""
         self._schema = schema
         self._reporter = reporter
         self._patience_seconds = lease_timeout_ms / 1000
@@ -221,7 +230,7 @@ class Supervisor:
             while not self._ended.wait(POLL_SECONDS):
                 now = time.monotonic()
                 watch = self._watch
-                if watch is not None and watch.stall is None and now - watch.since >= POLL_SECONDS:
+                if watch is not None and now - watch.since >= POLL_SECONDS:
                     self._look(watch)
                     if now - watch.since >= PROGRESS_SECONDS and now >= next_progress:
                         self._tell(watch)
@@ -262,7 +271,16 @@ class Supervisor:
             ((waited_ms, waiters, was_waiting, _),) = as_login(self.connection, _WATCH, values)
             if not waiters:
                 return
-            watch.stall = Stall(waited_ms, waiters, was_waiting)
+            now = time.monotonic()
+            if watch.stall is not None and watch.cancelled_at is not None:
+                if waited_ms >= watch.budget_ms * END_SHARE and now - watch.cancelled_at >= HEED_SECONDS:
+                    self.ended = (
+                        f"its backend was ended: others had waited {waited_ms} ms, and it did not heed a cancel"
+                    )
+                    log.warning('backend ended waited_ms=%d doing="%s"', waited_ms, watch.doing)
+                    as_login(self.connection, _END, values)
+                return
+            watch.stall, watch.cancelled_at = Stall(waited_ms, waiters, was_waiting), now
             log.info(
                 'statement cancelled waited_ms=%d waiters=%d was_waiting=%s doing="%s"',
                 waited_ms, waiters, was_waiting, watch.doing,

@@ -488,6 +488,17 @@ def slow_commit(scene: Scene) -> None:
         scene.migrate(f"{ADD_COLUMN}UPDATE orders SET amount = 3 WHERE id > 2;\n")
 
 
+@scenario(WAIT, says=("did not heed a cancel",))
+def caught_cancel(scene: Scene) -> None:
+    """ADD COLUMN within DO, and 6 s of work that catches every cancel."""
+    scene.table("orders")
+    with scene.canaries("orders"):
+        scene.migrate(
+            "DO $$ BEGIN\nALTER TABLE orders ADD COLUMN note text;\nFOR i IN 1..12 LOOP BEGIN PERFORM pg_sleep(0.5);\n"
+            "EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;\nEND $$;\n"
+        )
+
+
 @scenario(DONE, psql_stalls=False)
 def validation(scene: Scene) -> None:
     """VALIDATE CONSTRAINT, which takes 2 s and blocks nobody."""

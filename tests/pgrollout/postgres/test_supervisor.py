@@ -174,6 +174,24 @@ def test_row_that_is_waited_for(table: Database, name: str) -> None:
     assert left == ()
 
 
+def test_cancel_that_is_not_heeded(table: Database) -> None:
+    """A statement that catches every cancel loses its backend: nobody waits for longer than the budget."""
+    catches = (
+        "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(1); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$"
+    )
+    with table.connect() as watch, table.connect() as executing:
+        backend = executing.execute(BACKEND).fetchone()
+        assert backend is not None
+        supervisor = Supervisor(watch, "pgrollout", 30_000, Reporter("testing", None))
+        supervisor.watch_over(backend)
+        with supervisor.started(None), supervisor.watching("testing", BUDGET_MS):
+            executing.execute("BEGIN; LOCK TABLE app.a")
+            with running(table, "SELECT FROM a"), pytest.raises(psycopg.errors.AdminShutdown):
+                executing.execute(catches)
+
+    assert "did not heed a cancel" in supervisor.ended
+
+
 def test_another_backend_of_that_pid_is_not_cancelled(table: Database) -> None:
     """The pid alone does not say who it is."""
     with supervised(table, start="2001-01-01 00:00:00+00") as scene:
