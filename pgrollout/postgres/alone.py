@@ -28,7 +28,7 @@ from pgrollout.postgres import carcasses, effects, sqlstate
 from pgrollout.postgres.chunk import Chunk, failed_at
 from pgrollout.postgres.effects import Effect, Found, State, Verdict
 from pgrollout.postgres.execute import Failure
-from pgrollout.postgres.executing import CHECK_CLIENT_MS, Executing
+from pgrollout.postgres.executing import CHECK_CLIENT_MS, IDLE_SHARE, Executing
 from pgrollout.postgres.patience import Patience
 from pgrollout.postgres.records import File, FileError, Recipe, message_of
 from pgrollout.postgres.supervisor import Stall
@@ -43,6 +43,8 @@ ONLINE = frozenset({Form.ONLINE_BUILD, Form.ONLINE_REINDEX, Form.ONLINE_DROP, Fo
 """Forms that wait for others, while nobody waits for them: they wait as long as it takes."""
 ADOPTABLE = frozenset({Form.ONLINE_BUILD, Form.ONLINE_REINDEX})
 """Forms that the next run waits for when this one must end."""
+_BLOCKING = frozenset({Form.VACUUM_FULL, Form.CLUSTER, Form.REINDEX})
+"""Forms for which readers wait as long as they work."""
 HURRY_MS = 3000
 """How long is tried to clean up when somebody wants an end; what cannot be done then is the next run's."""
 
@@ -109,7 +111,7 @@ class Alone:
         answer, stall = self._send(file, statement, what, before)
         elapsed_ns = time.monotonic_ns() - started
         if isinstance(answer, Failure):
-            error: FileError = self._error(file, statement, answer, stall, elapsed_ns)
+            error: FileError = self._error(file, statement, what, answer, stall, elapsed_ns)
             if commits_itself:
                 verdict = Verdict(Effect.UNKNOWN, "code that commits may have stopped half-way")
             else:
@@ -210,7 +212,15 @@ class Alone:
             check_ms = CHECK_CLIENT_MS if what.form is Form.DETACH else 0
             return (*_PATIENT, f"SET client_connection_check_interval = {check_ms}")
         wait_ms = self._executing.wait_ms(self._budget_ms(file))
-        return (_KEPT, f"SET lock_timeout = {wait_ms}", f"SET client_connection_check_interval = {CHECK_CLIENT_MS}")
+        said = (_KEPT, f"SET lock_timeout = {wait_ms}", f"SET client_connection_check_interval = {CHECK_CLIENT_MS}")
+        return (*said, f"SET statement_timeout = {self._server_ms(file)}") if self._is_servers(what) else said
+
+    def _is_servers(self, what: Outside | None) -> bool:
+        """Whether the server is to end it, also when nobody waits: it locks tables as long as it works."""
+        return self._database.stall_guard == "server" and (what is None or what.form in _BLOCKING)
+
+    def _server_ms(self, file: File) -> int:
+        return max(10, int(self._budget_ms(file) * IDLE_SHARE))
 
     def _send(
         self, file: File, statement: Statement, what: Outside | None, before: Mapping[str, Any] | None
@@ -255,11 +265,19 @@ class Alone:
     # What came of it.
 
     def _error(
-        self, file: File, statement: Statement, failure: Failure, stall: Stall | None, elapsed_ns: int
+        self,
+        file: File,
+        statement: Statement,
+        what: Outside | None,
+        failure: Failure,
+        stall: Stall | None,
+        elapsed_ns: int,
     ) -> StatementFailed | StallBudgetExceeded:
-        if failure.sqlstate == sqlstate.CANCELLED and stall is not None:
+        is_limit = self._is_servers(what) and elapsed_ns // 1_000_000 >= self._server_ms(file)
+        if failure.sqlstate == sqlstate.CANCELLED and (stall is not None or is_limit):
+            waited = (stall.waited_ms, stall.waiters) if stall else (0, 0)
             return StallBudgetExceeded(
-                place_at(file.name, file.content.text, statement.start), file.version, stall.waited_ms, stall.waiters,
+                place_at(file.name, file.content.text, statement.start), file.version, *waited,
                 self._budget_ms(file), elapsed_ns // 1_000_000, self._recipe(file.content, statement.index),
             )  # fmt: skip
         return failed_at(file.content, failure, Chunk(statement.text, statement.start), failure.position or 0)

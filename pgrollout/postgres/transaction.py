@@ -160,20 +160,24 @@ class Transactions:
             message.ours("beginning", *executing.opening(budget_ms, is_first=work.is_first))
         message.ours("making autovacuum give way", *patience.evictions())
         first, last = (segment.first + 1, segment.last - 1) if is_block else (segment.first, segment.last)
-        for start, end in _runs(content, first, last, guards, plain):
+        is_servers, is_limited = self._database.stall_guard == "server", False
+        for start, end in _runs(content, first, last, guards, plain, one_by_one=is_servers):
             piece = _piece(content, start, end)
             if len(message) > 0 and len(message) + len(piece.text) > MESSAGE_CHARACTERS:
                 yield message
                 message = Message()
-            if locks := guards.get(start):
+            if locks := guards.get(start, ()):
                 if patience.takes_all_at_once and start == min(guards):
                     locks = _all_at_once(guards, locks)
                 said = guard.guard_sql(locks, patient=patience.has_looked_twice, young_ms=patience.young_ms)
                 message.ours("guard", *guard.bounded(said, executing.wait_ms(budget_ms)))
                 if start in plain and (what := outside_of(content, start)):
                     message.ours("size", _size_sql(what.table, self._database.small_table_bytes))
-                if self._database.stall_guard == "server" and any(lock.mode >= Mode.SHARE for lock in locks):
-                    message.ours("guarding", f"SET LOCAL statement_timeout = {_server_ms(budget_ms)}")
+            if is_servers and not is_limited and _may_block(content.statements[start], locks):
+                message.ours("guarding", _LIMITED_FROM_HERE)
+                is_limited = True
+            if is_limited:
+                message.ours("guarding", _limit_sql(_server_ms(budget_ms)))
             message.theirs(Chunk(as_plain(piece.text), piece.offset) if start in plain else piece)
             if _sets(content.statements[end]):
                 named = executing.named_again(content.statements[end].text)
@@ -184,6 +188,8 @@ class Transactions:
             message.theirs(_piece(content, segment.last, segment.last))
         else:
             message.ours("recording", *executing.records.as_owner(), executing.records.fence(), *work.records)
+            if is_limited:  # statement_timeout does not end a COMMIT
+                message.ours("committing", _limit_sql(_server_ms(budget_ms)), "SET CONSTRAINTS ALL IMMEDIATE")
             message.ours("committing", "COMMIT")
         yield message
 
@@ -231,7 +237,7 @@ def _all_at_once(guards: Mapping[int, tuple[Lock, ...]], first: tuple[Lock, ...]
 
 
 def _runs(
-    content: Content, first: int, last: int, guards: Collection[int], plain: Collection[int]
+    content: Content, first: int, last: int, guards: Collection[int], plain: Collection[int], *, one_by_one: bool
 ) -> Iterator[tuple[int, int]]:
     """Yield first and last index of the statements that are sent without anything of ours between them."""
     start: int | None = None
@@ -239,6 +245,7 @@ def _runs(
         index = statement.index
         if start is not None and (
             content.custom_delimiter
+            or one_by_one
             or index in guards
             or index in plain
             or index - 1 in plain
@@ -285,6 +292,25 @@ def _is_busy(part: Part, failure: Failure, stall: Stall | None) -> bool:
 
 def _server_ms(budget_ms: int) -> int:
     return max(10, int(budget_ms * IDLE_SHARE))
+
+
+_LIMITED_SINCE = "pgrollout.limited_since"
+_LIMITED_FROM_HERE = (
+    f"SELECT pg_catalog.set_config('{_LIMITED_SINCE}', pg_catalog.clock_timestamp()::pg_catalog.text, true)"
+)
+
+
+def _may_block(statement: Statement, locks: Sequence[Lock]) -> bool:
+    """Whether others may have to wait for a table because of the statement; what code does is not known."""
+    return statement.keywords[:1] in (("DO",), ("CALL",)) or any(lock.mode >= Mode.SHARE for lock in locks)
+
+
+def _limit_sql(most_ms: int) -> str:
+    """Return what bounds the next statement by what is left of the time that a lock may be held, all statements together."""
+    since = f"pg_catalog.current_setting('{_LIMITED_SINCE}')::pg_catalog.timestamptz"
+    held = f"EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) {since})::pg_catalog.float8"
+    left = f"GREATEST(10, {most_ms} OPERATOR(pg_catalog.-) ({held} OPERATOR(pg_catalog.*) 1000)::pg_catalog.int4)"
+    return f"SELECT pg_catalog.set_config('statement_timeout', ({left})::pg_catalog.text, true)"
 
 
 def _size_sql(table: Name, most: int) -> str:

@@ -153,9 +153,28 @@ def test_work_at_commit(project: Project) -> None:
     assert "2" not in project.versions()
 
 
-def test_server_as_guard(project: Project) -> None:
-    """The server itself ends work that holds a blocking lock for half the budget, also when nobody waits."""
-    project.write({"2_b.sql": "ALTER TABLE app.a ALTER COLUMN id TYPE bigint USING app.slow(id);\n"})
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "ALTER TABLE app.a ALTER COLUMN id TYPE bigint USING app.slow(id)",
+        "DO $$ BEGIN ALTER TABLE app.a ALTER COLUMN id TYPE bigint USING app.slow(id); END $$",
+        "ALTER TABLE app.a ADD COLUMN b int;\n" + "SELECT pg_sleep(0.06);\n" * 4 + "SELECT 1",
+        "ALTER TABLE app.a ADD CONSTRAINT c CHECK (id > 0) NOT VALID;\nINSERT INTO app.deferred VALUES (1)",
+        "-- atlas:txmode none\n\nVACUUM FULL app.slow",
+    ],
+    ids=["statement", "code", "several statements", "COMMIT", "VACUUM FULL"],
+)
+def test_server_as_guard(project: Project, sql: str) -> None:
+    """The server itself ends work that holds blocking locks for half the budget, also when nobody waits."""
+    given(
+        project,
+        "CREATE TABLE app.deferred (id int);\n"
+        "CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM app.slow(20); RETURN NULL; END $$;\n"
+        "CREATE CONSTRAINT TRIGGER later AFTER INSERT ON app.deferred DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION later();\n"
+        "CREATE TABLE app.slow (id int);\nCREATE INDEX ON app.slow (app.slow(id));\nINSERT INTO app.slow VALUES (1);\n",
+    )
+    project.write({"2_b.sql": f"{sql};\n"})
 
     with pytest.raises(StallBudgetExceeded, match="held a lock that others may need") as caught:
         project.apply(project.settings(stall_budget_ms=200, stall_guard="server"))
