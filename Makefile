@@ -34,6 +34,10 @@ test: setup  ## run all tests but e2e, on each core
 kill-matrix: setup  ## kill runs at every message, in every way; takes hours, writes docs/kill-matrix.md
 	@$(BIN)/python -m tests.kill_matrix --report docs/kill-matrix.md
 
+.PHONY: histories
+histories: setup  ## play random histories of files, runs and deaths, and search for one with a bad end; takes hours
+	@$(BIN)/python -m tests.histories --examples 2000
+
 .PHONY: contention
 contention: setup  ## show that nobody waits longer than the stall budget, against psql; writes docs/contention.md
 	@$(BIN)/python -m tests.contention --write docs/contention.md

@@ -108,12 +108,12 @@ class Bench:
             project.write(files)
             yield project
 
-    def start(self, project: Project, *arguments: str, url: str | None = None) -> Run:
-        """Start ``pgrollout`` on a project's database, or where the URL leads."""
+    def start(self, project: Project, *arguments: str, url: str | None = None, **more: str) -> Run:
+        """Start ``pgrollout`` on a project's database, or where the URL leads, with more in its environment."""
         self._count += 1
         output = self._folder / f"run_{self._count}.out"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "DATABASE_URL"))}
-        environment = kept | ENVIRONMENT | {"PGROLLOUT_URL": url or project.database.url}
+        environment = kept | ENVIRONMENT | {"PGROLLOUT_URL": url or project.database.url} | more
         return Run(self._nursery.start(arguments, project.root, environment, output), output)
 
     @contextmanager

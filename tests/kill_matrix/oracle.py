@@ -53,7 +53,8 @@ UNION ALL SELECT 'the history has ' || applied || ' of ' || total || ' statement
 FROM atlas_schema_revisions.atlas_schema_revisions WHERE applied <> total OR error <> ''
 """
 
-
+_DETACH = re.compile(r"DETACH PARTITION (\w+) CONCURRENTLY$")
+_FINALIZE = re.compile(r'DETACH PARTITION "?\w+"?\."?(\w+)"? FINALIZE$')
 LOST = "SELECT 1 FROM pgrollout.lease WHERE isfinite(heartbeat)"
 """The lease was not given back: its run died when all was done."""
 IS_DEAD = "SELECT 1 FROM pgrollout.lease WHERE heartbeat < clock_timestamp() - interval '1.1 s'"
@@ -153,10 +154,11 @@ def effects(scenario: Scenario, database: Database, entries: Iterable[Entry], *,
     """Return which statements did not take effect exactly once, as the server's log has it."""
     counts = Counter(command for command, _ in took_effect(entries))
     # A detach that was interrupted when its first half was committed is finished, not done again.
-    finished = sum(times for command, times in counts.items() if command.endswith(" FINALIZE"))
+    finished = Counter(found[1] for command in counts.elements() if (found := _FINALIZE.search(command)))
     problems = []
     for statement in sorted(scenario.named(database.name)):
-        times = counts[statement] or (finished if "DETACH PARTITION" in statement else 0)
+        detach = _DETACH.search(statement)
+        times = counts[statement] or (finished[detach[1]] if detach else 0)
         is_right = (
             times == 1 or (times == 0 and may_be_lost) or (times > 1 and re.match(scenario.may_repeat, statement))
         )

@@ -8,7 +8,7 @@ former in literals of the latter; only commands count. Written anew rather than 
 import re
 
 _PIECE = re.compile(
-    r"'(?:[^']|'')*'|\"[^\"]*\"|(\$\w*\$).*?\1|(--[^\n]*|/\*.*?\*/)|(;)|[^'\"$;/-]+|.",
+    r"'(?:[^']++|'')*+'|\"[^\"]*\"|(\$\w*\$).*?\1|(--[^\n]*|/\*.*?\*/)|(;)|[^'\"$;/-]+|.",
     re.DOTALL,
 )
 
