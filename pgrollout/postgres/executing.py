@@ -148,6 +148,14 @@ class Executing:
         """Return how long a lock may be waited for, in milliseconds."""
         return max(10, int(min(budget_ms * WAIT_SHARE, self._deadlock_timeout_ms / 2)))
 
+    def idle_ms(self, budget_ms: int) -> int:
+        """Return after how long the server ends a transaction that its client has left open, in milliseconds."""
+        return max(100, int(budget_ms * IDLE_SHARE))
+
+    def idle_limit(self, limit_ms: int) -> str:
+        """Return what makes the server end this transaction when no whole message has come for so long."""
+        return f"SET LOCAL idle_in_transaction_session_timeout = {limit_ms}"
+
     def guards(self, budget_ms: int) -> list[str]:
         """
         Return what the server is to see to while a transaction of ours is open, whatever becomes of this process.
@@ -156,7 +164,7 @@ class Executing:
         """
         said = [
             f"SET LOCAL lock_timeout = {self.wait_ms(budget_ms)}",
-            f"SET LOCAL idle_in_transaction_session_timeout = {max(100, int(budget_ms * IDLE_SHARE))}",
+            self.idle_limit(self.idle_ms(budget_ms)),
         ]
         if self._checks_client:
             said.append(f"SET LOCAL client_connection_check_interval = {CHECK_CLIENT_MS}")

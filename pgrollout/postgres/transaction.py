@@ -34,6 +34,9 @@ from pgrollout.segments import Kind, Segment, is_read_only, outside_of, rolls_ba
 from pgrollout.settings import Database
 from pgrollout.statement import Statement
 
+SLOWEST_BYTES_A_MS = 200
+"""How slow the network may be: while a message comes in, the server counts the transaction it belongs to as left open."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -148,8 +151,10 @@ class Transactions:
     # What is sent.
 
     def _messages(self, work: Work, patience: Patience) -> Iterator[Message]:
-        """Yield what is sent, in pieces of at most a million characters, so that a cancel and progress get in between."""
+        """Yield what is sent: all at once, or in pieces, so that a cancel and progress get in between."""
         executing, content, budget_ms = self._executing, work.file.content, self.budget_ms(work.file)
+        idle_ms = executing.idle_ms(budget_ms)
+        most = _most(content, work.segment, idle_ms)
         segment, plain, guards = work.segment, work.plain, work.guards
         is_block = segment.kind is Kind.BLOCK
         message = Message()
@@ -161,11 +166,16 @@ class Transactions:
         message.ours("making autovacuum give way", *patience.evictions())
         first, last = (segment.first + 1, segment.last - 1) if is_block else (segment.first, segment.last)
         is_servers, is_limited = self._database.stall_guard == "server", False
-        for start, end in _runs(content, first, last, guards, plain, one_by_one=is_servers):
+        for start, end in _runs(content, first, last, guards, plain, most, one_by_one=is_servers):
             piece = _piece(content, start, end)
-            if len(message) > 0 and len(message) + len(piece.text) > MESSAGE_CHARACTERS:
+            if len(message) > 0 and len(message) + len(piece.text) > most:
+                coming_ms = len(piece.text.encode()) // SLOWEST_BYTES_A_MS
+                if coming_ms > idle_ms:  # a single long statement
+                    message.ours("guarding", executing.idle_limit(coming_ms))
                 yield message
                 message = Message()
+                if coming_ms > idle_ms:
+                    message.ours("guarding", executing.idle_limit(idle_ms))
             if locks := guards.get(start, ()):
                 if patience.takes_all_at_once and start == min(guards):
                     locks = _all_at_once(guards, locks)
@@ -236,8 +246,23 @@ def _all_at_once(guards: Mapping[int, tuple[Lock, ...]], first: tuple[Lock, ...]
     return tuple(lock for locks in guards.values() for lock in locks if lock.relation.schema or lock.path == path)
 
 
+def _most(content: Content, segment: Segment, idle_ms: int) -> int:
+    """Return how many characters are sent at once: what comes in with a transaction open must come in before it is ended."""
+    if segment.last < segment.first:
+        return MESSAGE_CHARACTERS
+    length = content.statements[segment.last].end - content.statements[segment.first].start
+    return MESSAGE_CHARACTERS if length <= MESSAGE_CHARACTERS else min(MESSAGE_CHARACTERS, idle_ms * SLOWEST_BYTES_A_MS)
+
+
 def _runs(
-    content: Content, first: int, last: int, guards: Collection[int], plain: Collection[int], *, one_by_one: bool
+    content: Content,
+    first: int,
+    last: int,
+    guards: Collection[int],
+    plain: Collection[int],
+    most: int,
+    *,
+    one_by_one: bool,
 ) -> Iterator[tuple[int, int]]:
     """Yield first and last index of the statements that are sent without anything of ours between them."""
     start: int | None = None
@@ -250,7 +275,7 @@ def _runs(
             or index in plain
             or index - 1 in plain
             or _sets(content.statements[index - 1])
-            or statement.end - content.statements[start].start > MESSAGE_CHARACTERS
+            or statement.end - content.statements[start].start > most
         ):
             yield start, index - 1
             start = None

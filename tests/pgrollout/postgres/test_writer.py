@@ -33,6 +33,7 @@ from pgrollout.progress import Reporter
 from pgrollout.sum_file import sum_of
 from tests.project import AT_THE_GATE, GATE, Project, eventually, lock_holder, observed
 from tests.servers import Database
+from tests.slow_link import slow_link
 
 NONE = "-- atlas:txmode none\n\n"
 STRINGS_OFF = "DO $$ BEGIN PERFORM set_config('standard_conforming_' || 'strings', 'off', false); END $$;"
@@ -276,6 +277,20 @@ def test_big_file_goes_in_pieces(project: Project) -> None:
 
     assert project.database.execute("SELECT count(*) FROM a") == [(count,)]
     assert [row[:5] for row in project.rows()] == [("1", "a", 2, count + 1, count + 1)]
+
+
+def test_big_file_over_a_slow_link(project: Project) -> None:
+    """The server does not end the transaction while the next piece, or a long statement, is on its way."""
+    short = f"INSERT INTO a VALUES ('{'x' * 200}');\n" * 4000
+    long = f"INSERT INTO a VALUES ('{'y' * 600_000}');\n"
+    project.write({"1_a.sql": f"CREATE TABLE a (x text);\n{short}{long}{short}"})
+    server = project.database.server
+
+    with slow_link(server, 1_000_000) as folder:
+        run = project.run("apply", PGROLLOUT_URL=server.url(project.database.name, host=folder))
+
+    assert (run.returncode, run.stderr if run.returncode else "") == (0, "")
+    assert project.database.execute("SELECT count(*) FROM a") == [(8001,)]
 
 
 def test_copy_to_the_client_is_thrown_away(project: Project) -> None:
