@@ -130,7 +130,7 @@ def idle_in_transaction(scene: Scene) -> None:
         scene.migrate(ADD_COLUMN, **SOON)
 
 
-@scenario(DONE)
+@scenario(DONE, quick=False)
 def idle_in_transaction_that_ends(scene: Scene) -> None:
     """ADD COLUMN while a session is idle in its transaction, which it commits after 1.5 s."""
     scene.table("orders")
@@ -149,7 +149,7 @@ def prepared_transaction(scene: Scene) -> None:
         session.run("ROLLBACK PREPARED 'paid later'")
 
 
-@scenario(DONE)
+@scenario(DONE, quick=False)
 def prepared_transaction_that_ends(scene: Scene) -> None:
     """ADD COLUMN while a prepared transaction has written to the table; it is committed after 1.5 s."""
     scene.table("orders")
@@ -217,7 +217,7 @@ def partitions_one_after_the_other(scene: Scene) -> None:
         scene.migrate_past(ADD_COLUMN, leave)
 
 
-@scenario(DONE, psql_stalls=False)
+@scenario(DONE, psql_stalls=False, quick=False)
 def busy_partitions(scene: Scene) -> None:
     """ADD COLUMN on a table of eight partitions, each with a session of 30 ms queries."""
     _partitions(scene)
@@ -298,7 +298,7 @@ def lock_that_nobody_foresees(scene: Scene) -> None:
         scene.migrate_past("DO $$ BEGIN EXECUTE 'ALTER TABLE orders ADD COLUMN note text'; END $$;\n", report.cancel)
 
 
-@scenario(DONE)
+@scenario(DONE, quick=False)
 def index_of_a_report(scene: Scene) -> None:
     """DROP INDEX, while a report that uses the index reads the table for 1.5 s."""
     scene.table("orders")
@@ -336,7 +336,7 @@ def row_that_nobody_lets_go(scene: Scene) -> None:
         scene.migrate(_TWO_ROWS, **SOON)
 
 
-@scenario(WAIT, says=("app/report",))
+@scenario(WAIT, says=("app/report",), quick=False)
 def report_behind_an_unforeseen_lock(scene: Scene) -> None:
     """ADD COLUMN within DO while a report reads the table."""
     scene.table("orders")
@@ -435,7 +435,7 @@ def big_index(scene: Scene) -> None:
         scene.migrate("CREATE INDEX orders_padding ON orders (padding, id);\n")
 
 
-@scenario(REFUSED, says=("ADD CONSTRAINT",))
+@scenario(REFUSED, says=("ADD CONSTRAINT",), quick=False)
 def slow_check(scene: Scene) -> None:
     """ADD CONSTRAINT CHECK, whose scan takes 4 s."""
     scene.table("orders")
@@ -568,7 +568,7 @@ def killed_in_a_rewrite(scene: Scene) -> None:
         scene.until_it_lets_go("orders")
 
 
-@scenario(psql_stalls=False)
+@scenario(psql_stalls=False, quick=False)
 def killed_in_a_big_file(scene: Scene) -> None:
     """SIGKILL in a file of 4 MB that has locked the table before."""
     scene.table("orders")
