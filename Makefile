@@ -27,8 +27,8 @@ ui: setup  ## start a Prefect server with the deployments registered, for the br
 	@$(BIN)/python -m flows.ui
 
 .PHONY: test
-test: setup  ## run all tests but e2e, three at a time: many wait for something
-	@$(BIN)/python -m pytest -m "not e2e" --numprocesses=3 --dist=worksteal
+test: setup  ## run all tests but e2e, on each core
+	@$(BIN)/python -m pytest -m "not e2e" --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 .PHONY: kill-matrix
 kill-matrix: setup  ## kill runs at every message, in every way; takes hours, writes docs/kill-matrix.md

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.kill_matrix.case import Boundary, Case, Phase, Way
-from tests.kill_matrix.choosing import pairs, pairwise
+from tests.kill_matrix.choosing import common_messages, pairs, pairwise
 from tests.kill_matrix.labels import UNKNOWN, label_of
 from tests.kill_matrix.proxy import Side
 from tests.kill_matrix.server_log import Entry, took_effect
@@ -57,13 +57,16 @@ def test_every_pair_is_chosen() -> None:
     cases = [
         Case(scenario, Boundary(Side.WORK, label, 1, phase), way, version)
         for scenario in ("one", "two", "three")
-        for label in ("start", "segment")
+        for label in ("start", f"segment of {scenario}")
         for phase in Phase
         for way in Way
         for version in (15, 18)
     ]
 
-    chosen = pairwise(cases)
+    chosen, common = pairwise(cases), common_messages(cases)
 
-    assert {pair for case in chosen for pair in pairs(case)} == {pair for case in cases for pair in pairs(case)}
+    assert common == {f"message {Side.WORK} start"}
+    assert {pair for case in chosen for pair in pairs(case, common)} == {
+        pair for case in cases for pair in pairs(case, common)
+    }
     assert len(chosen) < len(cases) / 5
