@@ -291,12 +291,12 @@ class Servers:
         return self._pooler(program, self.get(15), {"pool_mode": mode, **settings})
 
     def close(self) -> None:
-        """Stop everything that was started, and remove it."""
-        for process in reversed(list(_processes.values())):
+        """Stop everything that this one has started, and remove it."""
+        processes = [_processes.pop(folder) for folder in reversed(self._folders) if folder in _processes]
+        for process in processes:
             process.send_signal(signal.SIGINT)
-        for process in _processes.values():
+        for process in processes:
             process.wait(STOP_SECONDS)
-        _processes.clear()
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
 
