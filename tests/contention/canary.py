@@ -6,23 +6,22 @@ is the client's time, with all the noise of the machine in it: figures to print,
 sampler's business.
 """
 
-import threading
 import time
-from typing import Any, Literal
+from typing import Literal
 
 import psycopg
 from psycopg import sql
 
+from tests.contention.repeating import Repeating
 from tests.servers import Database
 
-PERIOD_SECONDS = 0.01
 STATEMENTS = {
     "reader": sql.SQL("SELECT touched FROM {} WHERE id = 1"),
     "writer": sql.SQL("UPDATE {} SET touched = touched + 1 WHERE id = 2"),
 }
 
 
-class Canary:
+class Canary(Repeating):
     """One reader or writer of one table, with the columns ``id`` and ``touched``."""
 
     def __init__(self, database: Database, table: str, kind: Literal["reader", "writer"]) -> None:
@@ -32,30 +31,18 @@ class Canary:
         self.failed: str | None = None
         """What the server said to the statement that failed; it ended the canary."""
         self._statement = STATEMENTS[kind].format(sql.Identifier(table))
-        self._connection: psycopg.Connection[Any] = database.connect(
-            application_name=f"app/{kind} of {table}", prepare_threshold=None
-        )
-        self._connection.execute(self._statement)
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._sing, name=f"{kind} of {table}")
+        connection = database.connect(application_name=f"app/{kind} of {table}", prepare_threshold=None)
+        connection.execute(self._statement)
+        super().__init__(connection, f"{kind} of {table}")
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the statement that runs."""
-        self._ended.set()
-        self._thread.join()
-        self._connection.close()
-
-    def _sing(self) -> None:
-        while not self._ended.wait(PERIOD_SECONDS):
-            started = time.perf_counter()
-            try:
-                self._connection.execute(self._statement)
-            except psycopg.Error as error:
-                self.failed = f"{self.kind} of {self.table}: {error.sqlstate} {error}"
-                return
-            finally:
-                self.worst_ms = max(self.worst_ms, (time.perf_counter() - started) * 1000)
+    def once(self) -> bool:
+        """Run its statement, and see how long that takes."""
+        started = time.perf_counter()
+        try:
+            self._connection.execute(self._statement)
+        except psycopg.Error as error:
+            self.failed = f"{self.kind} of {self.table}: {error.sqlstate} {error}"
+            return False
+        finally:
+            self.worst_ms = max(self.worst_ms, (time.perf_counter() - started) * 1000)
+        return True

@@ -6,15 +6,10 @@ the migration for them. Other waits, of DDL, of vacuum, of the migration itself,
 counted from its start, which the server keeps; the last sample in which it is seen is its length, or a little less.
 """
 
-import threading
 from dataclasses import dataclass
-from typing import Any
 
-import psycopg
-
+from tests.contention.repeating import Repeating
 from tests.servers import Database
-
-PERIOD_SECONDS = 0.01
 
 WAITING = """
 WITH waiting AS MATERIALIZED (
@@ -48,7 +43,7 @@ class Wait:
         return f"{self.who} waited {self.waited_ms:.0f} ms for {self.mode} on {self.for_what}, behind {self.blocker}"
 
 
-class Sampler:
+class Sampler(Repeating):
     """Looks again and again, on a connection and in a thread of its own."""
 
     def __init__(self, database: Database) -> None:
@@ -56,34 +51,26 @@ class Sampler:
         self.worst = Wait(0.0)
         """The longest wait of anyone that the budget protects."""
         self._queued: set[tuple[int, str]] = set()
-        self._connection: psycopg.Connection[Any] = database.connect(application_name="sampler")
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look_on, name="sampler")
+        super().__init__(database.connect(application_name="sampler"), "sampler")
 
     @property
     def queued(self) -> int:
         """How often the migration was seen to wait for a lock."""
         return len(self._queued)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
     def stop(self) -> None:
         """Look a last time, and end."""
         self._ended.set()
         self._thread.join()
-        self._connection.close()
+        self.once()
+        super().stop()
 
-    def _look_on(self) -> None:
-        while not self._ended.wait(PERIOD_SECONDS):
-            self._look()
-        self._look()
-
-    def _look(self) -> None:
+    def once(self) -> bool:
+        """Look who waits."""
         for pid, who, is_ours, what, mode, since, waited_ms, is_protected, blocker in self._connection.execute(WAITING):
             if is_ours:
                 self._queued.add((pid, since))
             elif is_protected and blocker:
                 self.worst = max(self.worst, Wait(waited_ms, who, what, mode, blocker))
         self.samples += 1
+        return True
