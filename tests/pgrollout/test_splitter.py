@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pgrollout import splitter
 from pgrollout.parser import SyntaxProblem, is_available, statement_count
 from pgrollout.splitter import Split, Unclosed, comments, is_blank, keywords, split
+from tests.servers import missing
 from tests.sql_cases import CASES, COUNTS, LONG, Case
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.number))
@@ -158,12 +159,17 @@ def test_statement_stays_whole(text: str) -> None:
         assert texts(split(statement.text)) == [statement.text]
 
 
+def needs_parser() -> None:
+    """Skip the test where the parser does not load."""
+    if not is_available():
+        missing("parser", "postgast, PostgreSQL's own grammar, does not load here: `pip install postgast` says why")
+
+
 @settings(max_examples=400)
 @given(files)
 def test_parser_agrees(text: str) -> None:
     """Whatever PostgreSQL's own grammar accepts has as many statements as we find."""
-    if not is_available():
-        pytest.skip("there is no parser here")
+    needs_parser()
     try:
         count = statement_count(text)
     except SyntaxProblem:
@@ -221,8 +227,7 @@ def test_no_group_is_possessive() -> None:
 @every_case
 def test_parser_agrees_on_cases(case: Case) -> None:
     """PostgreSQL's own grammar sees as many statements in the cases that are valid."""
-    if not is_available():
-        pytest.skip("there is no parser here")
+    needs_parser()
     try:
         count = statement_count(case.text)
     except SyntaxProblem:
@@ -235,8 +240,7 @@ def test_parser_agrees_on_cases(case: Case) -> None:
 @pytest.mark.parametrize("file", sorted(Path("migrations").glob("*.sql")), ids=lambda file: file.stem[:14])
 def test_parser_agrees_on_example(file: Path) -> None:
     """PostgreSQL's own grammar sees as many statements in the example's files."""
-    if not is_available():
-        pytest.skip("there is no parser here")
+    needs_parser()
     text = file.read_text()
 
     assert statement_count(text) == len(split(text).statements)

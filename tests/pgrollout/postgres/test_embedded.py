@@ -302,7 +302,9 @@ def test_an_ordinary_user_keeps_it_in_the_project(root: Path) -> None:
     options["env"] = options["env"] | {"PYTHONPATH": os.pathsep.join([str(here), *filter(None, sys.path)])}
     python = next((path for path in (sys.executable, "/usr/bin/python3") if _can_import(path, options)), None)
     if python is None:
-        pytest.skip("an ordinary user cannot reach a Python that runs this: it is below a closed folder")
+        pytest.skip(
+            f"{sys.executable} is below a folder that is closed to ordinary users, and /usr/bin/python3 cannot run this"
+        )
 
     for _ in range(2):
         command = [python, "-c", USE_IT, str(root), "1"]
