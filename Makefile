@@ -51,7 +51,7 @@ check: setup  ## ruff and mypy
 .PHONY: lock
 lock:  ## refresh requirements.lock (needs uv)
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
-		--extra flows --group dev pyproject.toml -o requirements.lock
+		--extra flows --extra kubernetes --group dev pyproject.toml -o requirements.lock
 
 .PHONY: clean
 clean:  ## remove the environment and the local state
