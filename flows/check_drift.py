@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flows import foreground
 from flows.failure import tell_operator
-from flows.pipeline import artifact_key, page, publish_table, reported
+from flows.pipeline import artifact_key, page, publish_table, reported, run_id
 from flows.report import RunReport
 from pgrollout import cli, settings
 from pgrollout.commands.options import database_options, example, format_option
@@ -22,7 +22,6 @@ from pgrollout.errors import ExitCode, PgrolloutError
 from pgrollout.settings import Database
 from pgrollout.stages.drift import DriftReport, DriftRequest
 from pgrollout.stages.drift_text import as_text, rows
-from pgrollout.stages.reviewed import new_run_id
 from tasks.check_drift import check_drift as look
 
 
@@ -59,7 +58,7 @@ def run_name() -> str:
 def check_drift(request: CheckDriftRequest = DEFAULT) -> str:
     """Compare one live database with what its last run left, and with what the directory makes; fail when it has drifted."""
     database = settings.load(request.database or None)
-    report = RunReport(database.name, new_run_id(), reason=request.reason, page=page(), planned=("drift",))
+    report = RunReport(database.name, run_id(), reason=request.reason, page=page(), planned=("drift",))
     with reported(report, "drift-report") as stage:
         asked = DriftRequest(database=database, run_id=report.run_id, no_directory=request.no_directory)
         found = stage(look, asked)

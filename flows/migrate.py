@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flows import foreground
 from flows.failure import tell_operator
-from flows.pipeline import page, publish_plan, reported
+from flows.pipeline import page, publish_plan, reported, run_id
 from flows.report import RunReport
 from pgrollout import cli, settings
 from pgrollout.commands.options import database_options, dry_run_option, example, format_option, release_option
@@ -25,7 +25,6 @@ from pgrollout.stages.apply import ApplyRequest, TakenBackup
 from pgrollout.stages.backup import BackupReport, BackupRequest
 from pgrollout.stages.build import BuildRequest
 from pgrollout.stages.hash import HashRequest
-from pgrollout.stages.reviewed import new_run_id
 from pgrollout.stages.validate import ValidateRequest
 from pgrollout.stages.verify import VerifyRequest
 from tasks.apply import apply
@@ -76,7 +75,7 @@ def run_name() -> str:
 def migrate(request: MigrateRequest = DEFAULT) -> str:
     """Take one database to the newest version: build, validate, hash, backup, apply, verify."""
     database = settings.load(request.database or None)
-    report = RunReport(database.name, new_run_id(), request.dry_run, request.reason, page=page())
+    report = RunReport(database.name, run_id(), request.dry_run, request.reason, page=page())
     common: dict[str, Any] = {"database": database, "run_id": report.run_id, "dry_run": request.dry_run}
     chosen: dict[str, Any] = {
         "to_version": request.to_version or None,

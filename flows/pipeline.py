@@ -9,7 +9,9 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
+from uuid import UUID
 
 from prefect import Task, runtime
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -21,6 +23,7 @@ from flows.report import RunReport, run_report
 from pgrollout.errors import ExitCode, PgrolloutError
 from pgrollout.plan import Plan
 from pgrollout.plan_text import as_markdown
+from pgrollout.stages.reviewed import new_run_id
 from pgrollout.stages.stage import Report, Request
 
 log = logging.getLogger("pgrollout.flow")
@@ -117,6 +120,22 @@ def _publish(key: str, make: Callable[[], object]) -> None:
 def page() -> str:
     """Return the address of this run's page; empty where nobody serves one."""
     return f"{PREFECT_UI_URL.value()}/runs/flow-run/{runtime.flow_run.id}" if PREFECT_UI_URL.value() else ""
+
+
+def run_id() -> str:
+    """
+    Return the run's name, ``20261123T101530Z-3fa9c1``: of a flow run that Prefect starts anew, the same again.
+
+    So Jobs that an earlier process of this flow run has started are found, and not made twice.
+    """
+    try:
+        found = UUID(str(runtime.flow_run.id))
+    except ValueError:
+        return new_run_id()  # called as a plain function, with no flow run about it
+    if found.version != 7:
+        return new_run_id()
+    made = datetime.fromtimestamp((found.int >> 80) / 1000, UTC)  # RFC 9562: the first 48 bits are milliseconds
+    return f"{made:%Y%m%dT%H%M%SZ}-{found.hex[-6:]}"
 
 
 def artifact_key(database: str) -> str:

@@ -12,6 +12,7 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     │   ├── ServerTooOld
     │   ├── EmbeddedServerNotRunning
     │   ├── ShadowUnavailable
+    │   ├── ClusterRefused              Kubernetes refuses what the launcher asks for
     │   ├── SchemaUnavailable           what was to be shown or compared is not to be had
     │   ├── UnknownVersion, AmbiguousRevisions
     │   └── DirectoryError              the migration directory cannot be used
@@ -41,6 +42,8 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
     ├── NothingCompared             1   a check for drift had nothing to compare the schema with
     ├── StoredCatalogUnreadable     1   the ledger keeps a schema in a form that this version does not know
     ├── ProgramMissing              1   no pg_dump or pg_restore here fits the server
+    ├── StageFailed                 1   a stage that ran elsewhere ended with an error (or 2, 3, 4, 75: as it says)
+    ├── JobFailed                   1   a stage's Job ended without word of the stage (or 2, 75: by how it ended)
     └── WaitingCanCure              75  the same command may succeed later
         ├── LockNotAcquired
         ├── TableInUse                  a migration's table was in somebody else's use all the time
@@ -49,6 +52,7 @@ Errors: what can go wrong, each with its facts, a sentence for a person and an e
         ├── IndexNotDropped, DetachNotFinished   what an interrupted statement left waits for somebody
         ├── ConnectionBroken
         ├── ServerUnavailable, NoConnectionLeft, ServerIsStandby
+        ├── ClusterUnreachable          the API server of Kubernetes does not answer, or has no room
         └── Interrupted
 
 The facts are attributes and positional arguments, so errors survive pickling; the sentence is ``__str__``:
@@ -953,3 +957,75 @@ class Interrupted(WaitingCanCure):
         note = f" {self.note}" if self.note else ""
         after = "continues with them" if self.left else "finds nothing more to do"
         return f"Interrupted: {self.applied} migrations applied, {self.left} left.{note} The next run {after}."
+
+
+class StageFailed(PgrolloutError):
+    """A stage that ran elsewhere, in a Job, ended with an error of its own."""
+
+    def __init__(self, stage: str, error: str, text: str, exit_code: int, is_wanted: bool = False) -> None:
+        super().__init__(stage, error, text, exit_code, is_wanted)
+        self.stage, self.error, self.text, self.ended_with = stage, error, text, exit_code
+        self.is_wanted = is_wanted
+        """Whether we stopped it, so that trying again is not for us."""
+
+    @property
+    def code(self) -> ExitCode:
+        """As the stage ended."""
+        try:
+            return ExitCode(self.ended_with)
+        except ValueError:
+            return ExitCode.FAILED
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class JobFailed(PgrolloutError):
+    """A stage's Job ended in a way of which the stage itself could say nothing."""
+
+    def __init__(
+        self, job: str, namespace: str, what: str, advice: str, exit_code: int, is_wanted: bool = False
+    ) -> None:
+        super().__init__(job, namespace, what, advice, exit_code, is_wanted)
+        self.job, self.namespace, self.what, self.advice = job, namespace, what, advice
+        self.ended_with = exit_code
+        self.is_wanted = is_wanted
+        """Whether somebody wanted that end, so that trying again is not for us."""
+
+    @property
+    def code(self) -> ExitCode:
+        """By how it ended."""
+        return ExitCode(self.ended_with)
+
+    def __str__(self) -> str:
+        return f"Job {self.job} in namespace {self.namespace}: {self.what}. {self.advice}"
+
+
+class ClusterRefused(UsageError):
+    """Kubernetes refuses what the launcher asks for, and would again."""
+
+    def __init__(self, namespace: str, doing: str, problem: str) -> None:
+        super().__init__(namespace, doing, problem)
+        self.namespace, self.doing, self.problem = namespace, doing, problem
+
+    def __str__(self) -> str:
+        return (
+            f"Kubernetes, namespace {self.namespace}: {self.doing} is refused: {self.problem}. The runner's service account "
+            "needs a Role with jobs create, get, list, watch, delete and pods get, list, watch, pods/log get; the chart makes "
+            "it with rbac.create."
+        )
+
+
+class ClusterUnreachable(WaitingCanCure):
+    """The API server of Kubernetes did not answer, or had no room, as long as was waited."""
+
+    def __init__(self, doing: str, problem: str, waited_seconds: int) -> None:
+        super().__init__(doing, problem, waited_seconds)
+        self.doing, self.problem, self.waited_seconds = doing, problem, waited_seconds
+
+    def __str__(self) -> str:
+        waited = f"for {self.waited_seconds} s " if self.waited_seconds else ""
+        return (
+            f"Kubernetes: {self.doing} did not succeed {waited}({self.problem}). A Job that was under way goes on by itself; "
+            "the next run finds what it did. Check the API server, and the NetworkPolicy of the runner."
+        )

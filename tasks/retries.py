@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import TaskRun
 from prefect.tasks import exponential_backoff
 
-from pgrollout.errors import ExitCode, Interrupted, PgrolloutError
+from pgrollout.errors import ExitCode, Interrupted, JobFailed, PgrolloutError, StageFailed
 
 
 def waiting_may_cure(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> bool:
@@ -18,6 +18,8 @@ def waiting_may_cure(_task: Task[..., Any], _task_run: TaskRun, state: State[Any
         state.result()
     except Interrupted:
         return False
+    except (StageFailed, JobFailed) as error:
+        return error.code is ExitCode.WAIT and not error.is_wanted
     except PgrolloutError as error:
         return error.code is ExitCode.WAIT
     except BaseException:

@@ -19,7 +19,8 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 # A module may import its own layer and those that stand here.
 BELOW: dict[str, set[str]] = {
     "flows": {"tasks", "commands", "stages", "postgres", "catalog", "lint", "values"},
-    "tasks": {"stages", "values"},
+    "tasks": {"kubernetes", "stages", "values"},
+    "kubernetes": {"stages", "values"},
     "commands": {"stages", "postgres", "catalog", "lint", "values"},
     "stages": {"postgres", "catalog", "lint", "values"},
     "postgres": {"catalog", "values"},
