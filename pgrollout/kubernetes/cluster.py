@@ -8,6 +8,7 @@ account's token is read anew for each connection, elsewhere kubeconfig says wher
 import asyncio
 import json
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -228,7 +229,8 @@ class Cluster:
             try:
                 load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             except ConfigException:
-                await load_kube_config(client_configuration=configuration)
+                # The library looks at KUBECONFIG when it is imported, and never again.
+                await load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
             self._client = ApiClient(configuration)
         return self._client
 

@@ -143,7 +143,7 @@ def state_of(job: Object | None, pods: Iterable[Object]) -> State:
         return Ended(_name(pod), end=End.NO_WORD)
     if pod is None:
         return Waiting(End.NO_POD)
-    if _container(pod).get("state", {}).get("running"):
+    if "running" in _container(pod).get("state", {}):
         return Running(pod["metadata"]["name"])
     return _waiting(pod)
 
