@@ -22,7 +22,7 @@ from pgrollout.commands.options import database_options, dry_run_option, example
 from pgrollout.errors import ExitCode, PgrolloutError
 from pgrollout.settings import Database
 from pgrollout.stages.apply import ApplyRequest, TakenBackup
-from pgrollout.stages.backup import BackupReport, BackupRequest
+from pgrollout.stages.backup import BackupRequest
 from pgrollout.stages.build import BuildRequest
 from pgrollout.stages.hash import HashRequest
 from pgrollout.stages.validate import ValidateRequest
@@ -90,24 +90,11 @@ def migrate(request: MigrateRequest = DEFAULT) -> str:
         stage(hash, HashRequest(**common))
         pending = len(checked.plan.files) if checked.plan else 0
         dumped = stage(backup, BackupRequest(**common, pending=pending))
-        approved: dict[str, Any] = {"plan": checked.plan_digest, "backup": taken(dumped)}
+        approved: dict[str, Any] = {"plan": checked.plan_digest, "backup": TakenBackup.of(dumped)}
         started: dict[str, Any] = {"source": f"flow-run {runtime.flow_run.id}", "reason": request.reason}
         applied = stage(apply, ApplyRequest(**common, **chosen, **approved, **started))
         stage(verify, VerifyRequest(**common, allow_pending=request.dry_run or bool(request.to_version)))
     return applied.summary
-
-
-def taken(report: BackupReport) -> TakenBackup | None:
-    """Return what apply records of the backup, if one was taken."""
-    if report.path is None or report.digest is None:
-        return None
-    return TakenBackup(
-        place=report.path,
-        size_bytes=report.size_bytes,
-        digest=report.digest,
-        server_position=report.wal_position,
-        taken_at=report.taken_at,
-    )
 
 
 def run(request: MigrateRequest) -> tuple[ExitCode, RunReport | None]:

@@ -34,6 +34,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "backup": ("backup", "Dump the database, and check that the dump can be read back."),
     "apply": ("apply", "Run the pending migrations, exactly once."),
     "verify": ("verify", "Compare the live database with what the directory makes."),
+    "run-stages": ("run_stages", "Run all six stages in this process, one after the other."),
     "drift": ("drift", "Tell what somebody has changed in the live schema since the last run."),
     "schema": ("schema", "Show a schema, or what two schemas differ in."),
     "restore": ("restore", "Bring a backup back into an empty database."),

@@ -27,6 +27,7 @@ _DATABASE = (
 _LOG = (
     click.option(
         "--log-format",
+        envvar="PGROLLOUT_LOG_FORMAT",
         type=click.Choice(["text", "json"]),
         help="Log lines on stderr.  [text on a terminal, else json]",
     ),
@@ -42,7 +43,9 @@ format_option = click.option(
     help="The answer's form.",
 )
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
-release_option = click.option("--release", metavar="DIGEST", help="Refuse a directory that is not this release.")
+release_option = click.option(
+    "--release", metavar="DIGEST", envvar="PGROLLOUT_RELEASE", help="Refuse a directory that is not this release."
+)
 
 
 def database_options(function: Callable[Concatenate[Database, P], R]) -> Callable[..., R]:

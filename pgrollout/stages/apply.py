@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pgrollout.postgres.executing import Executing
     from pgrollout.postgres.records import File
     from pgrollout.postgres.writer import Writer
+    from pgrollout.stages.backup import BackupReport
     from pgrollout.stages.watching import Watching
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,19 @@ class TakenBackup(BaseModel):
     digest: str = Field(description="Digest of its manifest.")
     server_position: str = Field(description="WAL position when it was taken.")
     taken_at: str = Field(description="When, ISO 8601.")
+
+    @classmethod
+    def of(cls, report: "BackupReport") -> "TakenBackup | None":
+        """Return what apply records of what stage backup reports; None if it took no backup."""
+        if report.path is None or report.digest is None:
+            return None
+        return cls(
+            place=report.path,
+            size_bytes=report.size_bytes,
+            digest=report.digest,
+            server_position=report.wal_position,
+            taken_at=report.taken_at,
+        )
 
 
 class ApplyRequest(Request):
