@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
+IMAGE ?= localhost/pgrollout:dev
 
 .venv/installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv on PATH; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -30,6 +32,14 @@ ui: setup  ## start a Prefect server with the deployments registered, for the br
 test: setup  ## run all tests but e2e, on each core
 	@$(BIN)/python -m pytest -m "not e2e" --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
+.PHONY: image
+image:  ## build the image, as IMAGE, with docker, podman or buildah; BASE=… is what it is built on
+	@deployments/image/build "$(IMAGE)"
+
+.PHONY: e2e
+e2e: setup  ## run the tests that need a cluster: KUBECONFIG's, or the one that PGROLLOUT_CLUSTER can start
+	@$(BIN)/python -m pytest -m e2e tests/e2e
+
 .PHONY: kill-matrix
 kill-matrix: setup  ## kill runs at every message, in every way; takes hours, writes docs/kill-matrix.md
 	@$(BIN)/python -m tests.kill_matrix --report docs/kill-matrix.md
@@ -49,9 +59,10 @@ check: setup  ## ruff and mypy
 	@$(BIN)/mypy
 
 .PHONY: lock
-lock:  ## refresh requirements.lock (needs uv)
-	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
-		--extra flows --extra kubernetes --group dev pyproject.toml -o requirements.lock
+lock:  ## refresh the lock files: development, the image, its build (needs uv)
+	@$(COMPILE) --extra flows --extra kubernetes --group dev pyproject.toml -o requirements.lock
+	@$(COMPILE) --constraint requirements.lock --extra flows --extra kubernetes pyproject.toml -o requirements-image.lock
+	@$(COMPILE) --constraint requirements.lock --group build -o requirements-build.lock
 
 .PHONY: clean
 clean:  ## remove the environment and the local state
