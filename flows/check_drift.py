@@ -13,6 +13,7 @@ from prefect import flow, runtime
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows import foreground
+from flows.ending import tells_exit_code
 from flows.failure import tell_operator
 from flows.pipeline import artifact_key, page, publish_table, reported, run_id
 from flows.report import RunReport
@@ -55,6 +56,7 @@ def run_name() -> str:
     on_crashed=[tell_operator],
     persist_result=False,
 )
+@tells_exit_code
 def check_drift(request: CheckDriftRequest = DEFAULT) -> str:
     """Compare one live database with what its last run left, and with what the directory makes; fail when it has drifted."""
     database = settings.load(request.database or None)

@@ -14,6 +14,7 @@ from prefect import flow, runtime
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows import foreground
+from flows.ending import tells_exit_code
 from flows.failure import tell_operator
 from flows.pipeline import page, publish_plan, reported, run_id
 from flows.report import RunReport
@@ -44,6 +45,7 @@ class MigrateRequest(BaseModel):
     database: str = Field("", description="Its table in pgrollout.toml; may be left empty if there is only one.")
     to_version: str = Field("", description="Last version to apply, inclusive; empty is all.")
     release: str = Field("", description="Digest of the reviewed release; any other directory is refused.")
+    image: str = Field("", description="Image with the migrations, for the stages' pods; empty is the runner's own.")
     baseline: str = Field("", description="First run on an existing database: the version it already has.")
     allow_dirty: bool = Field(
         False, description="First run on a database that has tables: run every file on top of them."
@@ -72,6 +74,7 @@ def run_name() -> str:
     on_crashed=[tell_operator],
     persist_result=False,
 )
+@tells_exit_code
 def migrate(request: MigrateRequest = DEFAULT) -> str:
     """Take one database to the newest version: build, validate, hash, backup, apply, verify."""
     database = settings.load(request.database or None)

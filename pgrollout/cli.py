@@ -48,6 +48,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
 _FROM_FLOWS: Mapping[str, str] = {
     "migrate": "Run all six stages as a Prefect flow.",
     "check-drift": "Run stage drift as a Prefect flow, with an alert and a table of what has drifted.",
+    "submit": "Start a run on a Prefect server, follow it, and end with its exit code.",
 }
 """Commands of other packages of this distribution join by entry point; what their help says stands here, unimported."""
 _ENTRY_POINTS = "pgrollout.commands"
