@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Failed
 
-from pgrollout.errors import ExitCode, PgrolloutError
+from pgrollout.errors import ExitCode, PgrolloutError, StageFailed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,7 +39,8 @@ def tells_exit_code(flow: Callable[P, R]) -> Callable[P, R | State[Any]]:
 
 def failed(error: PgrolloutError) -> State[Any]:
     """Return the state of a run that ends with the error."""
-    return Failed(data=error, message=f"{PREFIX}{type(error).__name__}: {error}\nExit code {int(error.code)}.")
+    name = error.error if isinstance(error, StageFailed) else type(error).__name__
+    return Failed(data=error, message=f"{PREFIX}{name}: {error}\nExit code {int(error.code)}.")
 
 
 def exit_code(state: State[Any]) -> ExitCode:

@@ -32,6 +32,7 @@ from tasks.apply import apply
 from tasks.backup import backup
 from tasks.build import build
 from tasks.hash import hash
+from tasks.launcher import using
 from tasks.validate import validate
 from tasks.verify import verify
 
@@ -85,7 +86,7 @@ def migrate(request: MigrateRequest = DEFAULT) -> str:
         "baseline": request.baseline or None,
         "allow_dirty": request.allow_dirty,
     }
-    with reported(report) as stage:
+    with using(request.image), reported(report) as stage:
         built = stage(build, BuildRequest(**common, release=request.release or None))
         common["release"] = built.release
         checked = stage(validate, ValidateRequest(**common, **chosen))
