@@ -54,6 +54,7 @@ ENV PATH=/opt/pgrollout/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PGROLLOUT_LOG_FORMAT=json \
+    PGROLLOUT_NO_EMBEDDED=1 \
     PREFECT_HOME=/tmp/prefect \
     PREFECT_SERVER_EPHEMERAL_ENABLED=0
 WORKDIR /app

@@ -37,6 +37,9 @@ CONFIG_NAME = "pgrollout.toml"
 LIBPQ_TARGETS = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT")
 """Variables of libpq that say which server is meant; others, like PGPASSWORD, only say how."""
 
+NO_EMBEDDED = "PGROLLOUT_NO_EMBEDDED"
+"""Set in the image: there a database that nobody names is an error, and not the embedded server's."""
+
 
 class Shadow(BaseModel):
     """The throw-away database that the directory is replayed on."""
@@ -304,6 +307,12 @@ def target(database: Database, environ: Mapping[str, str] = os.environ) -> Targe
         return Target("url", SecretStr(url), "DATABASE_URL")
     if any(environ.get(variable) for variable in LIBPQ_TARGETS):
         return Target("libpq", SecretStr(""), "PG* variables")
+    if environ.get(NO_EMBEDDED):
+        raise ConfigurationError(
+            f"[database.{database.name}]",
+            "nothing says where it is, and a server that lives as long as this container is not meant.",
+            "Set DATABASE_URL, or PGHOST and PGDATABASE, from a Secret; check its name and its keys.",
+        )
     return Target("embedded", SecretStr(""), "the embedded server")
 
 

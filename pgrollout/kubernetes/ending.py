@@ -197,7 +197,7 @@ def _waiting(pod: Object) -> Waiting:
         return Waiting(End.IMAGE, detail)
     if reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
         return Waiting(End.CONFIGURATION, detail)
-    return Waiting(End.NOT_STARTED, detail or reason)
+    return Waiting(End.NOT_STARTED, detail or ("" if reason in ("ContainerCreating", "PodInitializing") else reason))
 
 
 def _terminated(pod: Object) -> Object | None:

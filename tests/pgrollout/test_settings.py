@@ -317,6 +317,7 @@ def test_the_first_source_that_says_something_counts(
         ({"url_env": "B"}, {"B": " "}, r"the environment has no B"),
         ({"url_file": "none"}, EVERYTHING, r"^url_file .*none: cannot be read: No such file"),
         ({"url_file": "empty"}, EVERYTHING, r"^url_file .*empty: it is empty"),
+        ({}, {"PGROLLOUT_NO_EMBEDDED": "1", "PGPASSWORD": "x"}, r"nothing says where it is.* from a Secret"),
     ],
 )
 def test_an_empty_source_is_no_other_database(

@@ -50,6 +50,7 @@ LATE = job(("Failed", "DeadlineExceeded"))
             [pod({"waiting": {"reason": "CreateContainerConfigError", "message": "no key"}})],
             Waiting(End.CONFIGURATION, "no key"),
         ),
+        (job(), [pod({"waiting": {"reason": "ContainerCreating"}})], Waiting(End.NOT_STARTED)),
         (job(), [pod({"running": {}})], Running("p")),
         # Done, before the Job says so; and when it says only that it will.
         (job(), [pod(ended(0, "Completed", "{}"))], Ended("p", 0, "{}")),
