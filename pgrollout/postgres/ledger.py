@@ -142,7 +142,7 @@ def start_run_sql(ledger: Ledger, run: Run) -> str:
 
 
 def record_run_sql(schema: str, run: Run) -> str:
-    """Return the SQL that records a run which has the lease."""
+    """Return the SQL that records a run which has the lease; one that was tried before goes on under its own name."""
     values = ", ".join(
         literal(value)
         for value in (
@@ -155,7 +155,10 @@ def record_run_sql(schema: str, run: Run) -> str:
         f"UPDATE {name(schema, 'run')} SET ended_at = pg_catalog.clock_timestamp(), outcome = 'lost' "
         "WHERE ended_at IS NULL;\n"
         f"INSERT INTO {name(schema, 'run')} (id, history, token, release, plan, tool_version, "
-        f"server_version, started_by, source, reason, started_at) VALUES ({values}, pg_catalog.now());\n"
+        f"server_version, started_by, source, reason, started_at) VALUES ({values}, pg_catalog.now()) "
+        "ON CONFLICT (id) DO UPDATE SET token = excluded.token, release = excluded.release, plan = excluded.plan, "
+        "tool_version = excluded.tool_version, server_version = excluded.server_version, "
+        "started_by = excluded.started_by, ended_at = NULL, outcome = NULL, error = NULL;\n"
     )
 
 

@@ -290,6 +290,23 @@ def test_failed_run_is_recorded_with_its_error(project: Project) -> None:
     assert project.versions() == ["1"]
 
 
+@pytest.mark.parametrize("mode", ["", NONE], ids=["file", "none"])
+def test_a_run_that_is_tried_again_keeps_its_name(project: Project, mode: str) -> None:
+    """As a flow's task does when a try was cut short: the same run goes on, and its row says how it ended at last."""
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\n", "2_b.sql": f"{mode}CREATE TABLE b (id int);\nSELECT nope;\n"})
+    with pytest.raises(StatementFailed):
+        project.apply(run_id="run", backup=BACKUP)
+    project.write({"2_b.sql": f"{mode}CREATE TABLE b (id int);\nSELECT 1;\n"})
+
+    report = project.apply(run_id="run", backup=BACKUP)
+
+    assert (report.run_id, project.versions()) == ("run", ["1", "2"])
+    assert project.database.execute("SELECT id, outcome, error, ended_at IS NOT NULL FROM pgrollout.run") == [
+        ("run", "done", None, True)
+    ]
+    assert project.database.execute("SELECT run FROM pgrollout.backup") == [("run",)]
+
+
 BACKUP = TakenBackup(
     place="/backups/it's", size_bytes=5, digest="sha256:0", server_position="0/1", taken_at="2026-11-23T10:00:00Z"
 )
