@@ -185,8 +185,9 @@ def _drained(lines: RunLog, state: State[None]) -> State[None]:
 
 
 def _tell(lines: list[Log]) -> None:
-    """Give lines of the run to whoever shows this process's own, as if they were written here."""
+    """Give lines of the run to whoever shows this process's own, as if they were written here; tracebacks are on its page."""
     for line in lines:
-        record = logging.LogRecord(line.name, line.level, "", 0, line.message, None, None)
+        text = line.message.partition("\nTraceback (most recent call last)")[0]
+        record = logging.LogRecord(line.name, line.level, "", 0, text, None, None)
         record.created = line.timestamp.timestamp()
         logging.getLogger("pgrollout").handle(record)

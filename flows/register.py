@@ -45,6 +45,8 @@ POOL = "migrations"
 DRIFT_CRON = "17 3 * * *"
 NIGHTLY = "nightly"
 """Slug of the one schedule that is ours."""
+ENVIRONMENT = {"PREFECT_LOGGING_EXTRA_LOGGERS": "pgrollout"}
+"""What a run's process must know before it imports Prefect, or the stages' log lines are not on its page."""
 _ALERTS = "PGROLLOUT_ALERT_"
 
 
@@ -177,6 +179,7 @@ def _make_deployment(server: SyncPrefectClient, deployment: Deployment, wants: W
             flow_id=server.create_flow(deployment.flow),
             name=deployment.name,
             work_pool_name=wants.pool,
+            job_variables={"env": ENVIRONMENT},
             schedules=[new] if new else [],
             **deployment.content,
         )
@@ -185,8 +188,11 @@ def _make_deployment(server: SyncPrefectClient, deployment: Deployment, wants: W
         log.warning(
             "deployment moved name=%s from_pool=%s to_pool=%s", deployment.name, there.work_pool_name, wants.pool
         )
+    variables = {**there.job_variables, "env": {**there.job_variables.get("env", {}), **ENVIRONMENT}}
     # Without its schedules: Prefect would replace them all.
-    server.update_deployment(there.id, DeploymentUpdate(work_pool_name=wants.pool, **deployment.content))
+    server.update_deployment(
+        there.id, DeploymentUpdate(work_pool_name=wants.pool, job_variables=variables, **deployment.content)
+    )
     _make_schedule(server, there, schedule, new)
     return there.id
 

@@ -238,9 +238,9 @@ def _answer(server: SyncPrefectClient, run: FlowRun, page: str, attached: bool, 
     try:
         state = follow(server, run, deadline)
     except NotFollowed as error:
-        message = f"{error}. {_how_to_cancel(run)}"
+        message = f"{error}. {_how_to_go_on(run)}"
     except KeyboardInterrupt:
-        message = f"Interrupted. {_how_to_cancel(run)}"
+        message = f"interrupted. {_how_to_go_on(run)}"
     else:
         code, (headline, report) = exit_code(state), _report(server, run.id)
         what = headline if code is ExitCode.DONE else what_went_wrong(state)
@@ -248,11 +248,8 @@ def _answer(server: SyncPrefectClient, run: FlowRun, page: str, attached: bool, 
     return Answer(ExitCode.WAIT, outcome, message, run.id, page, attached)
 
 
-def _how_to_cancel(run: FlowRun) -> str:
-    return (
-        "The run goes on without this command; ask the same again to follow it. "
-        f"To end it: prefect flow-run cancel {run.id}, or Cancel on its page."
-    )
+def _how_to_go_on(run: FlowRun) -> str:
+    return f"The run goes on without this command. To end it: prefect flow-run cancel {run.id}, or Cancel on its page."
 
 
 def _report(server: SyncPrefectClient, run_id: UUID) -> tuple[str, str]:

@@ -34,7 +34,6 @@ from pgrollout.progress import reporting
 
 POOL = "migrations"
 PORT = 4200
-DEPLOYMENTS = Path("deployments", "prefect.yaml")
 START_SECONDS = 180
 STOP_SECONDS = 30
 _PREFECT = (sys.executable, "-m", "prefect")
@@ -63,9 +62,9 @@ def serve() -> None:
         return
     root = project_root()
     log = root / STATE_NAME / "ui.log"
-    for needed in (root / settings.CONFIG_NAME, root / DEPLOYMENTS):
-        if not needed.is_file():
-            raise ConfigurationError("make ui", f"there is no {needed}.", "It says what can be started in the browser.")
+    needed = root / settings.CONFIG_NAME
+    if not needed.is_file():
+        raise ConfigurationError("make ui", f"there is no {needed}.", "It says what can be started in the browser.")
     with ExitStack() as stack:
         if any(settings.target(settings.load(name)).kind == "embedded" for name in settings.database_names()):
             stack.enter_context(embedded.server(root))
@@ -163,18 +162,17 @@ def server_environment(address: str, port: int, root: Path) -> dict[str, str]:
 
 def register(environment: Mapping[str, str], root: Path) -> None:
     """
-    Make the work pool and register the deployments; what is there already is replaced.
+    Register work pool and deployments, in the environment that Prefect's client is to find; nobody looks for drift at night.
 
     Raises:
         ConfigurationError: Prefect refuses; with what it says.
     """
-    pool = [*_PREFECT, "work-pool", "create", POOL, "--type", "process", "--overwrite"]
-    deploy = [*_PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", str(root / DEPLOYMENTS)]
-    for command in (pool, deploy):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=root)
-        if done.returncode != 0:
-            said = (done.stdout + done.stderr).strip()[-2000:]
-            raise ConfigurationError(" ".join(command[2:5]), f"ended with {done.returncode}:\n{said}")
+    command = [sys.executable, "-m", "flows.register"]
+    quiet = {**environment, "PGROLLOUT_DRIFT_ACTIVE": "0", "PGROLLOUT_WORK_POOL": POOL}
+    done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False, cwd=root)
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).strip()[-2000:]
+        raise ConfigurationError(" ".join(command[1:]), f"ended with {done.returncode}:\n{said}")
 
 
 def free_port(wanted: int) -> int:

