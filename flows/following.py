@@ -62,8 +62,9 @@ class RunLog:
             flow_run_id=LogFilterFlowRunId(any_=[self.run_id]),
             timestamp=LogFilterTimestamp(after_=since) if since else None,
         )
-        found = [line for line in self._pages(chosen) if line.id not in self._seen]
-        self._seen.update(line.id for line in found)
+        by_id = {line.id: line for line in self._pages(chosen) if line.id not in self._seen}
+        found = sorted(by_id.values(), key=lambda line: line.timestamp)
+        self._seen.update(by_id)
         self.has_end = self.has_end or any(
             line.name == "prefect.flow_runs" and line.message.startswith("Finished in state") for line in found
         )

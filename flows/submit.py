@@ -78,7 +78,7 @@ class Answer:
 
     exit_code: ExitCode
     outcome: str
-    """The state's name, as on the run page; of a run that is not over, the last that was seen."""
+    """The state's name, as on the run page; ``Unfinished`` where nobody waited for the end."""
     message: str
     """What went wrong, or what was done."""
     flow_run: UUID
@@ -234,7 +234,6 @@ def _deployment(server: SyncPrefectClient, name: str) -> DeploymentResponse:
 
 def _answer(server: SyncPrefectClient, run: FlowRun, page: str, attached: bool, deadline: float) -> Answer:
     """Follow the run, and return what came of it, or why nobody waits any longer."""
-    outcome = run.state.name or "" if run.state else ""
     try:
         state = follow(server, run, deadline)
     except NotFollowed as error:
@@ -245,7 +244,7 @@ def _answer(server: SyncPrefectClient, run: FlowRun, page: str, attached: bool, 
         code, (headline, report) = exit_code(state), _report(server, run.id)
         what = headline if code is ExitCode.DONE else what_went_wrong(state)
         return Answer(code, str(state.name), what or "no message", run.id, page, attached, report)
-    return Answer(ExitCode.WAIT, outcome, message, run.id, page, attached)
+    return Answer(ExitCode.WAIT, "Unfinished", message, run.id, page, attached)
 
 
 def _how_to_go_on(run: FlowRun) -> str:
