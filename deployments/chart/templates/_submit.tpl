@@ -1,0 +1,2 @@
+{{- define "pgrollout.submitPod" -}}
+{{- end }}
