@@ -92,3 +92,48 @@
     secretKeyRef: {name: {{ . }}, key: auth-string}
 {{- end }}
 {{- end }}
+
+{{- /* Of who carries out runs: worker and flows. No credentials of the database. */}}
+{{- define "pgrollout.runnerEnvironment" -}}
+{{- $deadlines := include "pgrollout.deadlines" . | fromYaml -}}
+{{- $image := include "pgrollout.chosenImage" . | fromYaml -}}
+{{ include "pgrollout.prefectEnvironment" . }}
+- name: PGROLLOUT_LAUNCHER
+  value: kubernetes
+- name: PGROLLOUT_NAMESPACE
+  value: {{ .Release.Namespace }}
+- name: PGROLLOUT_IMAGES
+  value: {{ prepend .Values.migration.allowedImages $image.repository | join "," | quote }}
+- name: PGROLLOUT_STAGE_DEADLINE_SECONDS
+  value: {{ $deadlines.job | quote }}
+- name: PGROLLOUT_PENDING_SECONDS
+  value: {{ $deadlines.pending | quote }}
+- name: PGROLLOUT_JOB_TTL_SECONDS
+  value: {{ .Values.runner.jobTtlSeconds | int64 | quote }}
+{{ include "pgrollout.settingsEnvironment" . }}
+{{- with concat .Values.extraEnv .Values.runner.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* Of the Job that registers. */}}
+{{- define "pgrollout.registrationEnvironment" -}}
+- name: PGROLLOUT_WORK_POOL
+  value: {{ include "pgrollout.poolName" . | quote }}
+- name: PGROLLOUT_WORK_POOL_TYPE
+  value: {{ .Values.runner.pool.type }}
+{{- if eq .Values.runner.pool.type "kubernetes" }}
+- name: PGROLLOUT_BASE_JOB_TEMPLATE
+  value: /etc/pgrollout/pool/base-job-template.json
+{{- end }}
+- name: PGROLLOUT_DRIFT_CRON
+  value: {{ .Values.registration.driftCron | quote }}
+{{- with .Values.migration.database }}
+- name: PGROLLOUT_DATABASE
+  value: {{ . | quote }}
+{{- end }}
+{{- range $key, $value := .Values.alerts.settings }}
+- name: PGROLLOUT_ALERT_{{ upper $key }}
+  value: {{ include "pgrollout.text" $value | quote }}
+{{- end }}
+{{- end }}

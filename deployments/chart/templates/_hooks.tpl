@@ -1,8 +1,8 @@
 {{- /* When the Jobs run, in the words of Helm and of Argo CD. */}}
 
-{{- /* The phase of a first install: the value, else what the mode needs. */}}
+{{- /* The phase of a first install: the value; else after the runner, if the release brings it. */}}
 {{- define "pgrollout.hookInstall" -}}
-{{- .Values.migration.hook.install | default (eq (include "pgrollout.mode" .) "prefect" | ternary "post" "pre") -}}
+{{- .Values.migration.hook.install | default (include "pgrollout.hasRunner" . | empty | ternary "pre" "post") -}}
 {{- end }}
 
 {{- /* Helm's events of the migration's hook, as "pre-install,pre-upgrade"; empty if there is none. */}}
@@ -49,5 +49,13 @@ helm.sh/hook-delete-policy: before-hook-creation
 helm.sh/resource-policy: keep
 meta.helm.sh/release-name: {{ .Release.Name }}
 meta.helm.sh/release-namespace: {{ .Release.Namespace }}
+{{- end -}}
+{{- end }}
+
+{{- /* Of what hooks of prefect mode need: before them, in Argo CD's waves. (dict "root" . "wave" -8) */}}
+{{- define "pgrollout.wave" -}}
+{{- if .root.Values.argocd.enabled -}}
+annotations:
+  argocd.argoproj.io/sync-wave: {{ .wave | quote }}
 {{- end -}}
 {{- end }}

@@ -35,8 +35,27 @@ direct
 {{- end -}}
 {{- end }}
 
+{{- /* Where the Prefect API is: the value, else the release's own server. */}}
 {{- define "pgrollout.apiUrl" -}}
+{{- if .Values.prefect.apiUrl -}}
 {{- .Values.prefect.apiUrl -}}
+{{- else if .Values.server.enabled -}}
+http://{{ include "pgrollout.fullname" . }}-server.{{ .Release.Namespace }}.svc:4200/api
+{{- end -}}
+{{- end }}
+
+{{- /* Whether the release has a runner: not empty if so. */}}
+{{- define "pgrollout.hasRunner" -}}
+{{- if and .Values.runner.enabled (eq (include "pgrollout.mode" .) "prefect") }}true{{ end -}}
+{{- end }}
+
+{{- define "pgrollout.poolName" -}}
+{{- .Values.runner.pool.name | default (eq .Values.runner.pool.type "kubernetes" | ternary "migrations-pods" "migrations") -}}
+{{- end }}
+
+{{- define "pgrollout.runnerAccountName" -}}
+{{- $account := .Values.runner.serviceAccount -}}
+{{- $account.name | default ($account.create | ternary (printf "%s-runner" (include "pgrollout.fullname" .)) "default") -}}
 {{- end }}
 
 {{- /* The values of the image in use. */}}

@@ -108,6 +108,9 @@ spec:
     {{- with include "pgrollout.databaseVolumes" .root | trim }}
     {{- . | nindent 4 }}
     {{- end }}
+    {{- with include "pgrollout.configVolume" .root | trim }}
+    {{- . | nindent 4 }}
+    {{- end }}
     {{- with concat $values.extraVolumes $stage.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -127,7 +130,7 @@ spec:
 {{- end }}
 {{- end }}
 
-{{- /* The volumes of these mounts. */}}
+{{- /* The volume of the certificates. */}}
 {{- define "pgrollout.databaseVolumes" -}}
 {{- if .Values.database.tls.existingSecret }}
 - name: database-tls
@@ -142,7 +145,6 @@ spec:
       - {key: tls.key, path: tls.key}
       {{- end }}
 {{- end }}
-{{- include "pgrollout.configVolume" . }}
 {{- end }}
 
 {{- define "pgrollout.configVolume" -}}
@@ -152,6 +154,115 @@ spec:
 {{- end }}
 {{- end }}
 
+{{- /* The account's token, for the one container that has it mounted. */}}
+{{- define "pgrollout.tokenVolume" -}}
+- name: token
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken: {path: token, expirationSeconds: 3600}
+      - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+      - downwardAPI: {items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}
+{{- end }}
+
+{{- define "pgrollout.tokenMount" -}}
+- {name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
+{{- end }}
+
+{{- /* Mounts and volumes of who carries out runs. */}}
+{{- define "pgrollout.runnerMounts" -}}
+- {name: tmp, mountPath: /tmp}
+- {name: state, mountPath: /app/.pgrollout}
+- {name: pod-template, mountPath: /etc/pgrollout/pod, readOnly: true}
+{{ include "pgrollout.tokenMount" . }}
+{{- include "pgrollout.configMount" . }}
+{{- with concat .Values.extraVolumeMounts .Values.runner.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "pgrollout.runnerVolumes" -}}
+- name: tmp
+  emptyDir: {sizeLimit: {{ .Values.runner.scratchSize }}}
+- name: state
+  emptyDir: {sizeLimit: {{ .Values.runner.scratchSize }}}
+- name: pod-template
+  configMap: {name: {{ include "pgrollout.fullname" . }}-pod}
+{{ include "pgrollout.tokenVolume" . }}
+{{- include "pgrollout.configVolume" . }}
+{{- with concat .Values.extraVolumes .Values.runner.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{- define "pgrollout.claimName" -}}
 {{- .Values.backup.persistence.existingClaim | default (printf "%s-backups" (include "pgrollout.fullname" .)) -}}
+{{- end }}
+
+{{- /* The template of a pod that talks to Prefect only. (dict "root" . "component" "submit" "container" "migrate" "command" list "env" "- name: …" "envFrom" list) */}}
+{{- define "pgrollout.prefectPod" -}}
+{{- $values := .root.Values -}}
+{{- $place := dict "root" .root "part" dict "component" .component "account" (include "pgrollout.serviceAccountName" .root) -}}
+metadata:
+  labels:
+    {{- include "pgrollout.podLabels" $place | nindent 4 }}
+    component: migration
+  {{- with include "pgrollout.podAnnotations" $place | fromYaml }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  restartPolicy: Never
+  {{- include "pgrollout.pod" $place | nindent 2 }}
+  containers:
+    - name: {{ .container }}
+      {{- include "pgrollout.container" .root | nindent 6 }}
+      command:
+        {{- toYaml .command | nindent 8 }}
+      terminationMessagePolicy: FallbackToLogsOnError
+      env:
+        {{- include "pgrollout.prefectEnvironment" .root | nindent 8 }}
+        {{- .env | nindent 8 }}
+        {{- with $values.extraEnv }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- with .envFrom }}
+      envFrom:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      resources:
+        {{- toYaml $values.registration.resources | nindent 8 }}
+      volumeMounts:
+        - {name: tmp, mountPath: /tmp}
+        {{- with .mounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+        {{- with include "pgrollout.configMount" .root | trim }}
+        {{- . | nindent 8 }}
+        {{- end }}
+        {{- with $values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+  volumes:
+    - name: tmp
+      emptyDir: {sizeLimit: 256Mi}
+    {{- with .volumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- with include "pgrollout.configVolume" .root | trim }}
+    {{- . | nindent 4 }}
+    {{- end }}
+    {{- with $values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
+
+{{- /* The files of the launcher's folder. */}}
+{{- define "pgrollout.podTemplates" -}}
+pod.yaml: |
+  {{- include "pgrollout.databasePod" (dict "root" . "container" "stage" "backups" false) | nindent 2 }}
+{{- if .Values.backup.persistence.enabled }}
+backup.yaml: |
+  {{- include "pgrollout.databasePod" (dict "root" . "container" "stage" "backups" true) | nindent 2 }}
+{{- end }}
 {{- end }}

@@ -1,0 +1,71 @@
+{{- /* A pool of pods: what the worker makes of a run. */}}
+
+{{- /*
+The base job template. Double braces that stay are Prefect's, filled in for each run. What a run may choose is its name, labels,
+command and environment, no more: image, account and security are the chart's.
+*/}}
+{{- define "pgrollout.baseJobTemplate" -}}
+{{- $deadlines := include "pgrollout.deadlines" . | fromYaml -}}
+{{- $place := dict "root" . "part" .Values.runner "component" "flow" "account" (include "pgrollout.runnerAccountName" .) -}}
+variables:
+  type: object
+  properties:
+    name: {type: string, title: Name}
+    labels: {type: object, title: Labels, additionalProperties: {type: string}}
+    command: {type: string, title: Command}
+    env: {type: object, title: Environment, additionalProperties: {type: string}}
+job_configuration:
+  name: {{ "'{{ name }}'" }}
+  labels: {{ "'{{ labels }}'" }}
+  command: {{ "'{{ command }}'" }}
+  env: {{ "'{{ env }}'" }}
+  namespace: {{ .Release.Namespace }}
+  job_manifest:
+    apiVersion: batch/v1
+    kind: Job
+    metadata:
+      namespace: {{ .Release.Namespace }}
+      generateName: {{ include "pgrollout.fullname" . }}-run-
+      labels:
+        {{- include "pgrollout.podLabels" $place | nindent 8 }}
+    spec:
+      # Prefect itself starts a run again that was evicted.
+      backoffLimit: 0
+      ttlSecondsAfterFinished: {{ .Values.runner.jobTtlSeconds | int64 }}
+      template:
+        metadata:
+          {{- with include "pgrollout.podAnnotations" $place | fromYaml }}
+          annotations:
+            {{- toYaml . | nindent 12 }}
+          {{- end }}
+          labels:
+            {{- include "pgrollout.podLabels" $place | nindent 12 }}
+        spec:
+          restartPolicy: Never
+          terminationGracePeriodSeconds: 60
+          {{- include "pgrollout.pod" $place | nindent 10 }}
+          containers:
+            - name: flow
+              {{- include "pgrollout.container" . | nindent 14 }}
+              args: {{ "'{{ command }}'" }}
+              env:
+                {{- include "pgrollout.runnerEnvironment" . | nindent 16 }}
+              resources:
+                {{- toYaml .Values.runner.resources | nindent 16 }}
+              volumeMounts:
+                {{- include "pgrollout.runnerMounts" . | nindent 16 }}
+          volumes:
+            {{- include "pgrollout.runnerVolumes" . | nindent 12 }}
+{{- end }}
+
+{{- /* The worker's environment: the way in goes to runs as a reference, and nothing is watched beyond this namespace. */}}
+{{- define "pgrollout.poolEnvironment" -}}
+- name: PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_ENABLED
+  value: "false"
+{{- with .Values.prefect.existingSecret }}
+- name: PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET_NAME
+  value: {{ . }}
+- name: PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET_KEY
+  value: auth-string
+{{- end }}
+{{- end }}
