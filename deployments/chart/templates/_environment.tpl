@@ -122,10 +122,8 @@
   value: {{ include "pgrollout.poolName" . | quote }}
 - name: PGROLLOUT_WORK_POOL_TYPE
   value: {{ .Values.runner.pool.type }}
-{{- if eq .Values.runner.pool.type "kubernetes" }}
 - name: PGROLLOUT_BASE_JOB_TEMPLATE
   value: /etc/pgrollout/pool/base-job-template.json
-{{- end }}
 - name: PGROLLOUT_DRIFT_CRON
   value: {{ .Values.registration.driftCron | quote }}
 {{- with .Values.migration.database }}

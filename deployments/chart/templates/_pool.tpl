@@ -1,11 +1,10 @@
-{{- /* A pool of pods: what the worker makes of a run. */}}
+{{- /* The work pool: what the worker makes of a run. */}}
 
 {{- /*
 The base job template. Double braces that stay are Prefect's, filled in for each run. What a run may choose is its name, labels,
-command and environment, no more: image, account and security are the chart's.
+command and environment, no more: folder, image, account and security are the chart's.
 */}}
 {{- define "pgrollout.baseJobTemplate" -}}
-{{- $deadlines := include "pgrollout.deadlines" . | fromYaml -}}
 {{- $place := dict "root" . "part" .Values.runner "component" "flow" "account" (include "pgrollout.runnerAccountName" .) -}}
 variables:
   type: object
@@ -19,6 +18,11 @@ job_configuration:
   labels: {{ "'{{ labels }}'" }}
   command: {{ "'{{ command }}'" }}
   env: {{ "'{{ env }}'" }}
+  {{- if eq .Values.runner.pool.type "process" }}
+  # Where pgrollout.toml and the migrations are; otherwise a run starts in an empty folder.
+  working_dir: /app
+  stream_output: true
+  {{- else }}
   namespace: {{ .Release.Namespace }}
   job_manifest:
     apiVersion: batch/v1
@@ -56,9 +60,10 @@ job_configuration:
                 {{- include "pgrollout.runnerMounts" . | nindent 16 }}
           volumes:
             {{- include "pgrollout.runnerVolumes" . | nindent 12 }}
+  {{- end }}
 {{- end }}
 
-{{- /* The worker's environment: the way in goes to runs as a reference, and nothing is watched beyond this namespace. */}}
+{{- /* The environment of a worker that makes pods: the way in goes to runs as a reference, and nothing is watched beyond this namespace. */}}
 {{- define "pgrollout.poolEnvironment" -}}
 - name: PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_ENABLED
   value: "false"
