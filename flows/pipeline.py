@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from prefect import Task, runtime
+from prefect import Task, get_client, runtime
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.exceptions import TerminationSignal
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_UI_URL, temporary_settings
@@ -34,6 +34,9 @@ ReportT = TypeVar("ReportT", bound=Report)
 RETRIES = 2
 """How often an artifact that cannot be made is tried again: six seconds. Prefect's own five take more than a minute."""
 
+STAGE_LABEL = "pgrollout.stage"
+"""Label of a flow run on Prefect's server: the stage that it is at, also when its process is gone."""
+
 LATEST: list[RunReport] = []
 """The reports of this process's runs: what is known of them when Prefect's server is gone."""
 
@@ -48,6 +51,7 @@ class Stages:
     def __call__(self, task: Task[[RequestT], ReportT], request: RequestT) -> ReportT:
         """Run the stage and return its report; whatever it raises goes on."""
         started = time.monotonic()
+        _label(task.name)
         try:
             # An arrow on the run page from stage to stage. Else Prefect draws one from every task whose report shares any
             # value with the request: a web.
@@ -69,6 +73,17 @@ class Stages:
         )
         self._before = ended
         return ended
+
+
+def _label(stage: str) -> None:
+    """Let Prefect's server know the stage, once and without waiting: what it tells people of a run that is killed has it."""
+    if (run_id := runtime.flow_run.id) is None:
+        return
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
+            client.update_flow_run_labels(UUID(str(run_id)), {STAGE_LABEL: stage})
+    except Exception as error:
+        log.debug("stage not labelled stage=%s reason=%s", stage, type(error).__name__)
 
 
 def _ending(error: BaseException) -> tuple[str, ExitCode]:

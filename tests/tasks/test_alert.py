@@ -1,59 +1,24 @@
 """Alerts: told once per run, to the log and a webhook, and never a reason to fail."""
 
-import json
 import logging
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pgrollout.settings import Database
 from tasks.alert import alert
+from tests.webhook import Webhook, receiving
 
 RUN = "0195c1f2-0000-7000-8000-000000000001"
-
-
-class Webhook:
-    """A receiver of alerts on this machine."""
-
-    def __init__(self, status: int) -> None:
-        self.got: list[dict[str, Any]] = []
-        webhook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                assert self.headers["Content-Type"] == "application/json"
-                webhook.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing."""
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/services/T0/very-secret"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def close(self) -> None:
-        """Answer no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 @pytest.fixture
 def webhook(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     """A receiver that ``SHOP_ALERTS`` names; answers 200 or as the test's parameter says."""
-    webhook = Webhook(getattr(request, "param", 200))
-    monkeypatch.setenv("SHOP_ALERTS", webhook.url)
-    try:
+    with receiving(getattr(request, "param", 200)) as webhook:
+        monkeypatch.setenv("SHOP_ALERTS", webhook.url)
         yield webhook
-    finally:
-        webhook.close()
 
 
 @pytest.fixture
