@@ -42,6 +42,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "set": ("set", "Make a version the current one in the history, without running anything."),
     "resolve": ("resolve", "Say whether a statement took effect whose end nobody saw."),
     "run-stage": ("run_stage", "Run one stage from a request in JSON; what a Kubernetes Job calls."),
+    "metrics": ("metrics", "Serve what Prometheus wants to know of the databases."),
     "server": ("server", "Keep the embedded PostgreSQL running until Ctrl-C."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),
 }

@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from pgrollout import errors
 from pgrollout.catalog.kinds import BY_NAME
 from pgrollout.cli import cli
+from pgrollout.commands.exposition import GAUGES, NAMES
 from pgrollout.errors import ExitCode, PgrolloutError
 from pgrollout.lint import RULES
 from pgrollout.postgres import sqlstate
@@ -200,6 +201,15 @@ def test_kinds_are_those_of_the_code() -> None:
     ]
 
     assert sorted(name for cell in cells for name in re.findall("`([^`]+)`", cell)) == sorted(BY_NAME)
+
+
+def test_metrics_are_those_of_the_code() -> None:
+    """Every metric is in the table, with its help, and none that there is not."""
+    rows = dict(Document(ROOT / "docs" / "alerts.md").tables("metric", "meaning"))
+
+    assert {name.strip("`") for name in rows} == NAMES
+    for gauge in GAUGES:
+        assert rows[f"`{gauge.name}`"] == gauge.help
 
 
 def test_decisions_are_all_listed() -> None:

@@ -123,6 +123,13 @@ def last_of_a_run(connection: Connection, schema: str, history: str) -> Recorded
     return _one(connection, schema, "history = %s AND run IS NOT NULL ORDER BY id DESC", [history])
 
 
+def last_check(connection: Connection, schema: str, history: str) -> Recorded | None:
+    """Return what the last check for drift saw; None if nobody has looked, or not since the ledger has fingerprints."""
+    if not exist(connection, schema):
+        return None
+    return _one(connection, schema, "history = %s AND moment = 'check' ORDER BY id DESC", [history])
+
+
 def of_run(connection: Connection, schema: str, run: str) -> list[Recorded]:
     """Return the fingerprints of a run, in the order in which it left them."""
     rows = connection.execute(

@@ -25,6 +25,7 @@ from flows.alerts import Wanted, Windows, register_alerts, wanted
 from flows.check_drift import check_drift
 from flows.migrate import migrate
 from tasks.validate import validate
+from tests.flows.conftest import send_everything
 from tests.project import AT_THE_GATE, GATE, Project, backend_in, eventually, lock_holder
 from tests.servers import Database, Servers, free_port, fresh_database
 from tests.webhook import Webhook, receiving
@@ -89,6 +90,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory, servers: Servers) -
             }
             with settings.temporary_settings(chosen):
                 yield server
+                send_everything()
         finally:
             server.process.terminate()
             server.process.wait(30)

@@ -127,10 +127,10 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory, upgraded: Path) -> 
         ),
     ):
         yield server
-        _send_everything()
+        send_everything()
 
 
-def _send_everything() -> None:
+def send_everything() -> None:
     """Let Prefect's threads send what they still have: at the end of the process they would look for the server."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
