@@ -293,7 +293,9 @@ def test_failed_run_is_recorded_with_its_error(project: Project) -> None:
 @pytest.mark.parametrize("mode", ["", NONE], ids=["file", "none"])
 def test_a_run_that_is_tried_again_keeps_its_name(project: Project, mode: str) -> None:
     """As a flow's task does when a try was cut short: the same run goes on, and its row says how it ended at last."""
-    project.write({"1_a.sql": "CREATE TABLE a (id int);\n", "2_b.sql": f"{mode}CREATE TABLE b (id int);\nSELECT nope;\n"})
+    project.write(
+        {"1_a.sql": "CREATE TABLE a (id int);\n", "2_b.sql": f"{mode}CREATE TABLE b (id int);\nSELECT nope;\n"}
+    )
     with pytest.raises(StatementFailed):
         project.apply(run_id="run", backup=BACKUP)
     project.write({"2_b.sql": f"{mode}CREATE TABLE b (id int);\nSELECT 1;\n"})
