@@ -1011,7 +1011,7 @@ class ClusterRefused(UsageError):
     def __str__(self) -> str:
         return (
             f"Kubernetes, namespace {self.namespace}: {self.doing} is refused: {self.problem}. The runner's service account "
-            "needs a Role with jobs create, get, list, watch, delete and pods get, list, watch, pods/log get; the chart makes "
+            "needs a Role with jobs create, get, delete, pods list, watch, and pods/log get; the chart makes "
             "it with rbac.create."
         )
 
