@@ -44,7 +44,7 @@ COPY deployments/image/client deployments/image/settle /build/
 RUN /build/client "${PG_CLIENT_VERSION}"
 
 FROM ${BASE}
-RUN --mount=type=bind,from=client,source=/build,target=/mnt /mnt/settle /mnt
+RUN --mount=type=bind,from=client,source=/build,target=/run/build /run/build/settle /run/build
 COPY --from=environment /opt/pgrollout /opt/pgrollout
 COPY --from=tool /build/tool /opt/pgrollout
 COPY deployments/image/migrate.sh /scripts/
