@@ -2,10 +2,13 @@
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
-from pgrollout.commands.options import answer, database_options, example, format_option, release_option, setting_options
+from pgrollout.annotations import as_annotations
+from pgrollout.commands.options import answer, database_options, example, release_option, setting_options
+from pgrollout.sarif import as_sarif
 from pgrollout.settings import Database
 from pgrollout.stages import validate
 
@@ -27,7 +30,10 @@ from pgrollout.stages import validate
 @click.option("--offline", is_flag=True, help="Leave the database alone: no plan, and all files are linted.")
 @click.option("--atlas-strict", is_flag=True, help="Refuse what the Atlas CLI itself would refuse.")
 @release_option
-@format_option
+@click.option(
+    "--format", "output", type=click.Choice(["text", "json", "github", "sarif"]), default="text", show_default=True,
+    help="The answer's form: github for a job's annotations, sarif for code scanning.",
+)  # fmt: skip
 def command(
     database: Database,
     to_version: str | None,
@@ -58,6 +64,14 @@ def command(
     if output == "json":
         answer(report.model_dump_json(indent=2))
         return report.exit_code
+    if output == "sarif":
+        answer(as_sarif(report.findings, _folder(database)))
+        return report.exit_code
+    if output == "github":
+        for line in as_annotations(report.findings, _folder(database)):
+            answer(line)
+        answer(f"{report.summary}.")
+        return report.exit_code
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for finding in report.findings:
         severity = (
@@ -77,6 +91,13 @@ def command(
     if report.plan is not None:
         answer(f"{len(report.plan.files)} pending; plan {report.plan_digest}")
     return report.exit_code
+
+
+def _folder(database: Database) -> str:
+    """Return the migration directory as the repository has it: GitHub says where that is checked out."""
+    path = database.migrations_path.resolve()
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
 _COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
