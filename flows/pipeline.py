@@ -21,6 +21,7 @@ from prefect.utilities.annotations import opaque
 
 from flows.report import RunReport, run_report
 from pgrollout.errors import ExitCode, PgrolloutError
+from pgrollout.log_fields import about
 from pgrollout.plan import Plan
 from pgrollout.plan_text import as_markdown
 from pgrollout.stages.reviewed import new_run_id
@@ -50,6 +51,10 @@ class Stages:
 
     def __call__(self, task: Task[[RequestT], ReportT], request: RequestT) -> ReportT:
         """Run the stage and return its report; whatever it raises goes on."""
+        with about(stage=task.name):
+            return self._run(task, request)
+
+    def _run(self, task: Task[[RequestT], ReportT], request: RequestT) -> ReportT:
         started = time.monotonic()
         _label(task.name)
         try:
@@ -101,10 +106,13 @@ def _ending(error: BaseException) -> tuple[str, ExitCode]:
 def reported(report: RunReport, key: str = "run-report") -> Iterator[Stages]:
     """Give what runs the stages, and publish the report of the run however it ends, under the key and the database."""
     LATEST.append(report)
-    try:
-        yield Stages(report)
-    finally:
-        publish(f"{key}-{artifact_key(report.database)}", run_report(report), f"{report.database}: {report.headline}")
+    with about(run=report.run_id, database=report.database):
+        try:
+            yield Stages(report)
+        finally:
+            publish(
+                f"{key}-{artifact_key(report.database)}", run_report(report), f"{report.database}: {report.headline}"
+            )
 
 
 def publish_plan(plan: Plan | None) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from pgrollout import __version__, progress
 from pgrollout.commands.terminal import Terminal, TerminalHandler
+from pgrollout.log_fields import current
 
 _FIELD = re.compile(r' (\w+)=("[^"]*"|\S+)')
 _QUANTITY = re.compile(r"(_ms|_seconds|_bytes|statements?|files|pid)$")
@@ -28,7 +29,7 @@ class TextFormatter(logging.Formatter):
 
 class JsonFormatter(logging.Formatter):
     """
-    One JSON object: time, level, the event's fixed phrase, and its fields.
+    One JSON object: time, level, the event's fixed phrase, its fields, and what it is about: run, stage, database, version.
 
     An event reads ``phrase key=value key=value``; the values become fields of their own, numbers as numbers.
     """
@@ -46,7 +47,9 @@ class JsonFormatter(logging.Formatter):
         fields = {f"{key}_" if key in known else key: _value(key, value) for key, value in _FIELD.findall(text)}
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps({**known, **fields}, ensure_ascii=False)
+        # Prefect's events, and others', are about what they say themselves.
+        told = current() if record.name.partition(".")[0] == "pgrollout" else {}
+        return json.dumps({**known, **told, **fields}, ensure_ascii=False)
 
 
 def _value(key: str, text: str) -> str | int:

@@ -28,6 +28,7 @@ from pgrollout.errors import (
 )
 from pgrollout.history import ExecOrder, Pending
 from pgrollout.interrupts import held_back, let_through
+from pgrollout.log_fields import about
 from pgrollout.plan import Plan
 from pgrollout.postgres import atlas_lock, lease, ledger
 from pgrollout.postgres.connection import Connecting, Connection, connecting
@@ -40,7 +41,7 @@ from pgrollout.postgres.turn import FIRST, Turn
 from pgrollout.progress import Reporter, reporting
 from pgrollout.stages.deciding import Choice, decide, plan_of, resumed_by
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_contents, read_reviewed, started_by
-from pgrollout.stages.stage import Outcome, Report, Request
+from pgrollout.stages.stage import Outcome, Report, Request, logged
 
 if TYPE_CHECKING:
     from pgrollout.postgres.executing import Executing
@@ -124,6 +125,7 @@ class ApplyReport(Report):
     would_apply: tuple[str, ...] = Field((), description="Files that a dry run would have applied.")
 
 
+@logged
 def run(request: ApplyRequest) -> ApplyReport:
     """
     Apply what is pending.
@@ -378,7 +380,8 @@ class _Attempt:
             for number, migration in enumerate(todo.migrations):
                 executing.stop_if_asked()
                 self.reporter.say(f"applying {migration.name}", done=number, total=len(todo.migrations))
-                self._apply(writer, self._file(contents[migration.name], todo), rows)
+                with about(version=migration.version):
+                    self._apply(writer, self._file(contents[migration.name], todo), rows)
                 rows = []
             writer.end("done", records=self._after(executing, watching))
         except (PgrolloutError, psycopg.Error) as error:

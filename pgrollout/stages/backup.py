@@ -42,7 +42,7 @@ from pgrollout.postgres.state import shown_version
 from pgrollout.progress import reporting
 from pgrollout.settings import Database
 from pgrollout.stages.reviewed import new_run_id
-from pgrollout.stages.stage import Outcome, Report, Request
+from pgrollout.stages.stage import Outcome, Report, Request, logged
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class BackupReport(Report):
     taken_at: str = Field("", description="When, ISO 8601.")
 
 
+@logged
 def run(request: BackupRequest) -> BackupReport:
     """
     Take the backup that the policy asks for; the one of the same run, if it is already there.

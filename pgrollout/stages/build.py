@@ -16,7 +16,7 @@ from pgrollout.errors import ConfigurationError
 from pgrollout.files import make_folder, write_atomically
 from pgrollout.release import archive
 from pgrollout.stages.reviewed import Reviewed, read_contents, read_reviewed
-from pgrollout.stages.stage import Outcome, Report, Request
+from pgrollout.stages.stage import Outcome, Report, Request, logged
 
 
 class BuildRequest(Request):
@@ -35,6 +35,7 @@ class BuildReport(Report):
     commit: str | None = Field(None, description="Git commit it was built from, if one was asked for.")
 
 
+@logged
 def run(request: BuildRequest) -> BuildReport:
     """
     Build the release.

@@ -39,7 +39,7 @@ from pgrollout.stages.deciding import Choice, check_history, decide
 from pgrollout.stages.expected import expected_files, expected_schema, idle_patterns, kept_baseline, tolerated
 from pgrollout.stages.last_run import LastRun, catalog_of, is_mended, is_partition_that_came_or_went, last_run
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed
-from pgrollout.stages.stage import Outcome, Report, Request
+from pgrollout.stages.stage import Outcome, Report, Request, logged
 
 RUN: Final = "the last run"
 DIRECTORY: Final = "the directory"
@@ -143,6 +143,7 @@ def run(request: DriftRequest) -> DriftReport:
     return report
 
 
+@logged
 def examine(request: DriftRequest) -> DriftReport:
     """
     Look for drift, and report everything that was found.

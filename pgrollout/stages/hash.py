@@ -13,7 +13,7 @@ from pgrollout.postgres.sqlstate import explained
 from pgrollout.postgres.state import read_state
 from pgrollout.stages.deciding import check_history
 from pgrollout.stages.reviewed import new_run_id, read_reviewed
-from pgrollout.stages.stage import Outcome, Report, Request
+from pgrollout.stages.stage import Outcome, Report, Request, logged
 
 
 class HashRequest(Request):
@@ -33,6 +33,7 @@ class HashReport(Report):
     )
 
 
+@logged
 def run(request: HashRequest) -> HashReport:
     """
     Compare, and raise on the first difference.

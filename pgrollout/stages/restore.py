@@ -22,7 +22,7 @@ from pgrollout.progress import reporting
 from pgrollout.quoting import name
 from pgrollout.stages.backup import read_manifest
 from pgrollout.stages.reviewed import new_run_id
-from pgrollout.stages.stage import Report, Request
+from pgrollout.stages.stage import Report, Request, logged
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class RestoreReport(Report):
     wal_position: str = Field(description="Where the server was then.")
 
 
+@logged
 def run(request: RestoreRequest) -> RestoreReport:
     """
     Bring a backup back.

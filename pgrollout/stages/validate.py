@@ -31,7 +31,7 @@ from pgrollout.postgres.template import replayed_shadow
 from pgrollout.progress import reporting
 from pgrollout.stages.deciding import Choice, decide, plan_of, resumed_by
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed
-from pgrollout.stages.stage import Outcome, Report, Request
+from pgrollout.stages.stage import Outcome, Report, Request, logged
 
 
 class ValidateRequest(Request):
@@ -98,6 +98,7 @@ def run(request: ValidateRequest) -> ValidateReport:
     return report
 
 
+@logged
 def examine(request: ValidateRequest) -> ValidateReport:
     """Validate, and report everything that was found, also when it refuses the directory."""
     started = time.monotonic()

@@ -29,7 +29,7 @@ from pgrollout.settings import Database
 from pgrollout.stages.deciding import Choice, check_history, decide
 from pgrollout.stages.expected import expected_files, expected_schema, idle_patterns, kept_baseline, tolerated
 from pgrollout.stages.reviewed import Reviewed, new_run_id, read_reviewed
-from pgrollout.stages.stage import Outcome, Report, Request
+from pgrollout.stages.stage import Outcome, Report, Request, logged
 
 
 class VerifyRequest(Request):
@@ -64,6 +64,7 @@ def run(request: VerifyRequest) -> VerifyReport:
     return report
 
 
+@logged
 def examine(request: VerifyRequest) -> VerifyReport:
     """Verify, and report everything that was found."""
     started = time.monotonic()

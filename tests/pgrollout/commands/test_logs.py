@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 from pgrollout import __version__
 from pgrollout.commands.logs import JsonFormatter, TextFormatter, set_up_logging
+from pgrollout.log_fields import about
+from tests.project import Project
+from tests.servers import Database
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +50,36 @@ def test_an_event_becomes_fields() -> None:
     assert (fields["version"], fields["statements"], fields["duration_ms"]) == ("20260314091500", 3, 17)
     assert (fields["level"], fields["logger"], fields["pgrollout"]) == ("info", "pgrollout.x", __version__)
     assert fields["time"].endswith("+00:00")
+
+
+def test_an_event_says_what_it_is_about() -> None:
+    """Run, stage and database while they last; what the event itself says counts, and others' events stay as they are."""
+    with about(run="r1", stage="apply", database=""), about(database="shop", version="2"):
+        ours, own = as_json("waiting"), as_json("migration applied version=%s", "3")
+        others = JsonFormatter().format(logging.LogRecord("prefect.x", logging.INFO, __file__, 1, "hello", None, None))
+    after = as_json("waiting")
+
+    assert {key: ours[key] for key in ("run", "stage", "database", "version")} == {
+        "run": "r1",
+        "stage": "apply",
+        "database": "shop",
+        "version": "2",
+    }
+    assert own["version"] == "3"
+    assert not {"run", "stage", "database", "version"} & (set(json.loads(others)) | set(after))
+
+
+def test_each_event_of_a_stage_is_about_it(tmp_path: Path, database: Database) -> None:
+    """The command line's log names the run, which has the same name in the ledger, and the version at which it failed."""
+    project = Project(tmp_path, database)
+    project.write({"1_a.sql": "CREATE TABLE a (id int);\n", "2_b.sql": "SELECT 1/0;\n"})
+
+    done = project.run("apply", "--log-format=json")
+
+    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert lines
+    ((run,),) = database.execute("SELECT id FROM pgrollout.run")
+    assert {(line["run"], line["stage"], line["database"]) for line in lines} == {(run, "apply", "default")}
 
 
 def test_a_quoted_value_is_one_field() -> None:
