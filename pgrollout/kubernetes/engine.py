@@ -93,6 +93,8 @@ async def _run(
     finally:
         hearing.cancel()
         await cluster.close()
+        # The client closes TLS connections behind the scenes; Python complains of those that the loop's end cuts off.
+        await asyncio.sleep(0.1)
 
 
 async def _heard(interrupted: Callable[[], int], stop: Callable[[int], None]) -> None:

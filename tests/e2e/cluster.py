@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -82,6 +83,16 @@ class Cluster:
         answer = self.run("kubectl", *arguments, "--output=json", stdin=stdin)
         parsed: Json = json.loads(answer) if answer.strip() else {}
         return parsed
+
+    def restart_api_server(self) -> None:
+        """Kill the API server, and start it again; skips the test where the cluster came from elsewhere."""
+        if self.folder is None:
+            pytest.skip("this cluster's API server is not ours to kill")
+        program = str(self.folder / "up")
+        pids = subprocess.run(["pgrep", "-x", "kube-apiserver"], capture_output=True, text=True, check=True).stdout
+        os.kill(int(pids), signal.SIGKILL)
+        # It starts what does not run; while the rest notices what is gone, that may need a second look.
+        wait_until(lambda: self.run(program) and True, "the API server is back")
 
     @contextlib.contextmanager
     def namespace(self, purpose: str) -> Iterator["Namespace"]:
@@ -191,6 +202,26 @@ class Namespace:
         """Start a pod of one container, and wait until it has ended."""
         return self.ended(self.start(pod))
 
+    def kill(self, pod: str) -> None:
+        """
+        Kill a pod's processes from outside, unannounced, as the kernel does when memory is short.
+
+        Skips the test where the node is another machine.
+        """
+        uid = self.get("pod", pod)["metadata"]["uid"]
+        found = [
+            int(group.parent.name)
+            for group in Path("/proc").glob("[0-9]*/cgroup")
+            if (text := _read(group)) and (uid in text or uid.replace("-", "_") in text)
+        ]
+        if not found:
+            pytest.skip("the pod's processes cannot be reached from here")
+        for pid in found:
+            # The one that holds the pod's namespaces lives on: the kubelet sees a container that has died.
+            if _read(Path(f"/proc/{pid}/comm")).strip() != "pause":
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     @contextlib.contextmanager
     def port_forward(self, target: str, port: int) -> Iterator[int]:
         """Give the local port that leads to one of a pod or service (``service/postgres``), while the block lasts."""
@@ -225,6 +256,13 @@ class Namespace:
             return self.run("kubectl", *arguments)
         except Failed as error:
             return error.said
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""  # it has ended
 
 
 def _list(manifests: Sequence[Json]) -> Json:
