@@ -20,6 +20,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_UI_URL, tempora
 from prefect.utilities.annotations import opaque
 
 from flows.report import RunReport, run_report
+from flows.runner import sign
 from pgrollout.errors import ExitCode, PgrolloutError
 from pgrollout.log_fields import about
 from pgrollout.plan import Plan
@@ -106,6 +107,7 @@ def _ending(error: BaseException) -> tuple[str, ExitCode]:
 def reported(report: RunReport, key: str = "run-report") -> Iterator[Stages]:
     """Give what runs the stages, and publish the report of the run however it ends, under the key and the database."""
     LATEST.append(report)
+    sign()
     with about(run=report.run_id, database=report.database):
         try:
             yield Stages(report)

@@ -214,7 +214,11 @@ def start_prefect(postgres: Postgres, image: str) -> PrefectServer:
                     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
                 },
                 mounts=postgres.ca_mount(),
-                readinessProbe={"httpGet": {"path": "/api/health", "port": 4200}, "periodSeconds": 1},
+                readinessProbe={
+                    "httpGet": {"path": "/api/health", "port": 4200},
+                    "periodSeconds": 1,
+                    "timeoutSeconds": 5,
+                },
             )
         ),
     )

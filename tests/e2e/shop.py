@@ -19,13 +19,25 @@ from pgrollout import sum_file
 from pgrollout.directory import read_directory, write_sum_file
 from tests.e2e.cluster import ROOT, Json, Namespace, restricted, wait_until
 from tests.e2e.images import Images
-from tests.e2e.servers import CA_SECRET, CREDENTIALS, DATABASE, Postgres, PrefectServer
+from tests.e2e.servers import CA_SECRET, CREDENTIALS, DATABASE, Postgres, PrefectServer, service
 from tests.project import AT_THE_GATE, GATE
 
 CHART = str(ROOT / "deployments" / "chart")
 GATED = f"CREATE TABLE a (id int);\n{AT_THE_GATE};\nINSERT INTO a VALUES (1);\n"
 """A migration that stops in its middle while a gate is closed."""
 MIGRATIONS = "shop-migrations"
+RECEIVER = "receiver"
+_RECEIVER = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Receiver(BaseHTTPRequestHandler):
+    def do_POST(self):
+        print("alert", self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.send_response(204)
+        self.end_headers()
+
+HTTPServer(("", 8080), Receiver).serve_forever()
+"""
 
 
 @dataclass
@@ -62,6 +74,18 @@ class Shop:
         data = {path.name: path.read_text() for path in self.scratch.iterdir()}
         self.namespace.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": MIGRATIONS}, "data": data})
 
+    def start_receiver(self) -> None:
+        """Start what alerts are sent to; its log has one line for each."""
+        pod = restricted(RECEIVER, self.images.tool(), ["python3", "-u", "-c", _RECEIVER], labels={"app": RECEIVER})
+        self.namespace.start(pod)
+        self.namespace.apply(service(RECEIVER, 8080))
+
+    def alerts(self) -> list[str]:
+        """Return the alerts that were received."""
+        return [
+            line.removeprefix("alert ") for line in self.namespace.log(RECEIVER).splitlines() if line[:6] == "alert "
+        ]
+
     def values(self, **more: Any) -> Json:
         """Return the chart's values, as a team would write them."""
         repository, _, tag = self.images.tool().rpartition(":")
@@ -81,6 +105,7 @@ class Shop:
                 "existingSecret": "prefect-auth",
             },
             "migration": {"database": "shop"},
+            "alerts": {"settings": {"webhook_url": f"http://{RECEIVER}.{self.namespace.name}.svc:8080/"}},
             "config": "[database.shop]\nlease_timeout_ms = 3000\nsmall_table_bytes = 0\n",
             "stage": {
                 "terminationGracePeriodSeconds": 15,
@@ -161,8 +186,9 @@ class Shop:
         return answer.json() if answer.content else None
 
     def runs(self) -> list[Json]:
-        """Return the flow runs, newest first."""
-        found: list[Json] = self.api("POST", "/flow_runs/filter", {"sort": "ID_DESC"})
+        """Return the runs of migrate, newest first."""
+        query = {"flows": {"name": {"any_": ["migrate"]}}, "sort": "ID_DESC"}
+        found: list[Json] = self.api("POST", "/flow_runs/filter", query)
         return found
 
     def log(self, run: str) -> str:

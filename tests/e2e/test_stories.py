@@ -26,6 +26,7 @@ def shop(
     """The shop, its first release installed."""
     shop = Shop(namespace, postgres, prefect_server, images, tmp_path_factory.mktemp("shop") / "migrations")
     shop.write("CREATE TABLE goods (id int PRIMARY KEY);\nINSERT INTO goods VALUES (1);\n")
+    shop.start_receiver()
     shop.helm()
     yield shop
     namespace.run("helm", "uninstall", shop.release, "--wait=false")
@@ -70,7 +71,7 @@ def test_ci_submits_a_run_and_follows_it(shop: Shop) -> None:
 
 
 def test_a_failing_migration_stops_the_release(shop: Shop) -> None:
-    """The hook fails with the error, the release stays as it was, and so does the database; mended, it goes out."""
+    """The hook fails with the error, release and database stay as they were, one alert tells; mended, it goes out."""
     (bad,) = shop.write("ALTER TABLE nowhere ADD COLUMN name text;\n")
     before = shop.namespace.get("deployment", "shop-pgrollout-runner")["spec"]
 
@@ -84,9 +85,13 @@ def test_a_failing_migration_stops_the_release(shop: Shop) -> None:
     assert 'relation "nowhere" does not exist' in shop.namespace.run("kubectl", "logs", "job/shop-pgrollout-migrate")
     assert shop.namespace.get("deployment", "shop-pgrollout-runner")["spec"] == before
     assert shop.applied() == ["0001", "0002"]
+    (alert,) = wait_until(shop.alerts, "the alert")
+    for part in ("shop", "apply", 'relation \\"nowhere\\" does not exist', run["id"]):
+        assert part in alert
 
     shop.remove(bad)
     shop.helm()
+    assert shop.alerts() == [alert]
 
 
 @pytest.mark.parametrize("how", ["killed", "deleted", "evicted"])
@@ -193,6 +198,26 @@ def test_the_api_server_may_restart(shop: Shop) -> None:
     assert version in shop.applied()
 
 
+def test_a_killed_runner_takes_its_run_up_again(shop: Shop) -> None:
+    """The Job went on meanwhile: the next runner's process finds and follows it, and the run ends well."""
+    (version,) = shop.write(GATED.replace(" a ", " runnerless "))
+    with shop.gate_closed():
+        submitted = shop.submit()
+        shop.at_the_gate()
+        pod = shop.stage_pod()
+        (runner,) = shop.namespace.items("pod", **{"app.kubernetes.io_component": "runner"})
+        shop.namespace.kill(runner["metadata"]["name"])
+        wait_until(
+            lambda: shop.api("GET", f"/flow_runs/{submitted.run}")["run_count"] == 2, "the run has been started again"
+        )
+        until_log(shop, runner["metadata"]["name"], "job adopted")
+        assert shop.stage_pod() == pod
+    code, said = submitted.wait()
+
+    assert code == 0, said
+    assert version in shop.applied()
+
+
 def test_a_rotated_password_is_taken(shop: Shop) -> None:
     """Changed in database and Secret: the next stage's pod has the new one, and nothing was restarted."""
     shop.postgres.execute("ALTER ROLE deploy PASSWORD 'another'")
@@ -226,6 +251,53 @@ def test_a_node_is_drained(shop: Shop) -> None:
 
     assert code == 0, said
     assert version in shop.applied()
+
+
+REACH = """
+import socket, sys
+for target in sys.argv[1:]:
+    host, _, port = target.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=4).close()
+        print(target, "reached")
+    except OSError as error:
+        print(target, "not reached")
+"""
+
+
+def test_the_network_lets_a_stage_reach_its_database_only(shop: Shop) -> None:
+    """Neither the Kubernetes API nor Prefect's; nothing reaches a stage's pod."""
+    database, prefect = f"{shop.postgres.host}:5432", f"prefect.{shop.namespace.name}.svc:4200"
+    api = "kubernetes.default.svc:443"
+    (job,) = shop.namespace.items("job", pgrollout_stage="apply")[-1:]
+    stage = {key: value for key, value in labels(job).items() if not key.startswith("pgrollout/")}
+
+    def reached(name: str, of: dict[str, str]) -> list[str]:
+        command = ["python3", "-c", REACH, database, prefect, api]
+        ended = shop.namespace.run_pod(restricted(name, shop.images.tool(), command, labels=of))
+        return [line.split()[0] for line in ended.log.splitlines() if line.endswith(" reached") and "not" not in line]
+
+    assert reached("as-a-stage", stage) == [database]
+    assert reached("as-anybody", {}) == [database, prefect, api]
+
+
+def test_accounts_may_do_little(shop: Shop) -> None:
+    """The runner: Jobs in its own namespace, and no Secrets. The stages' account: nothing."""
+
+    def may(account: str, verb: str, what: str, namespace: str = "") -> bool:
+        who = f"--as=system:serviceaccount:{shop.namespace.name}:{account}"
+        of = namespace or shop.namespace.name
+        try:
+            return "yes" in shop.namespace.cluster.run("kubectl", "auth", "can-i", verb, what, who, f"--namespace={of}")
+        except Failed:
+            return False
+
+    assert may("shop-pgrollout-runner", "create", "jobs")
+    for verb, what in (("get", "secrets"), ("create", "pods"), ("create", "pods/exec"), ("update", "jobs")):
+        assert not may("shop-pgrollout-runner", verb, what)
+    assert not may("shop-pgrollout-runner", "create", "jobs", "default")
+    assert not may("shop-pgrollout", "get", "pods")
+    assert not may("shop-pgrollout", "list", "secrets")
 
 
 def test_what_was_granted_is_what_was_used(shop: Shop) -> None:
