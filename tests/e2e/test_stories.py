@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster import Failed, Namespace, wait_until
+from tests.e2e.cluster import Failed, Namespace, restricted, wait_until
 from tests.e2e.images import Images
 from tests.e2e.servers import Postgres, PrefectServer
 from tests.e2e.shop import GATED, Shop, labels, until_log
