@@ -207,11 +207,11 @@ class Submitted:
 
     @property
     def run(self) -> str:
-        """The id of the flow run; its page is the first line that is printed."""
+        """The id of the flow run, of whose page the address is printed first."""
 
         def look() -> str:
-            first = self.shop.namespace.log(self.pod).partition("\n")[0]
-            return first.rpartition("/")[2] if "/runs/flow-run/" in first else ""
+            lines = self.shop.namespace.log(self.pod).splitlines()
+            return next((line.rpartition("/")[2] for line in lines if "/runs/flow-run/" in line), "")
 
         return wait_until(look, "the link is printed")
 
