@@ -338,6 +338,7 @@ def cluster_folder() -> Path | None:
     origin = subprocess.run(
         ["git", "-C", str(ROOT), "config", "remote.origin.url"], capture_output=True, text=True, check=False
     ).stdout.strip()
+    origin = origin.removeprefix("file://")
     for repository in (ROOT, *([Path(origin)] if origin.startswith("/") else [])):
         folder = repository.parent / "shared" / "cluster"
         if (folder / "up").is_file():
