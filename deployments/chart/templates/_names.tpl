@@ -100,7 +100,7 @@ http://{{ include "pgrollout.fullname" . }}-server.{{ .Release.Namespace }}.svc:
 {{- $name := .Values.secrets.existingSecret -}}
 {{- $global := dig "secrets" dict (.Values.global | default dict) -}}
 {{- if and (not $name) (kindIs "map" $global) -}}
-{{- $name = $global.existingSecret -}}
+{{- $name = $global.existingSecret | default "" -}}
 {{- end -}}
 {{- $name -}}
 {{- end }}
