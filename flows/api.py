@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, PREFECT_UI_URL, temporary_settings
 
 from pgrollout import settings
 from pgrollout.errors import ConfigurationError, PgrolloutError, ServerUnavailable
@@ -64,6 +65,12 @@ def answered(call: Callable[[], T], seconds: float) -> T:
                 log.info('waiting for prefect server="%s" reason="%s"', _url(), reason(error))
                 told = True
         time.sleep(POLL_SECONDS)
+
+
+def page_of(run_id: UUID) -> str:
+    """Return the address of a run's page: where PREFECT_UI_URL says that pages are, else where the API is."""
+    pages = PREFECT_UI_URL.value() or (PREFECT_API_URL.value() or "").removesuffix("/api")
+    return f"{settings.masked(pages)}/runs/flow-run/{run_id}"
 
 
 def is_outage(error: Exception) -> bool:

@@ -29,9 +29,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.settings import PREFECT_UI_URL
 
-from flows.api import answered, client, is_outage, reason
+from flows.api import answered, client, is_outage, page_of, reason
 from flows.ending import exit_code, what_went_wrong
 from flows.following import NotFollowed, follow
 from pgrollout import cli, settings
@@ -158,7 +157,7 @@ def command(
     )
     with client() as server:
         run, attached = start(server, question, min(CONNECT_SECONDS, timeout_seconds))
-        page = f"{PREFECT_UI_URL.value()}/runs/flow-run/{run.id}"
+        page = page_of(run.id)
         # In the form of a program the answer is all of stdout: the link goes where it is seen as early.
         click.echo(page, err=output == "json")
         sys.stdout.flush()

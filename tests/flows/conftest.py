@@ -69,15 +69,19 @@ def prefect_home(tmp_path: Path, upgraded: Path) -> Path:
 class PrefectServer:
     """A standing Prefect server in a process of its own."""
 
-    def __init__(self, folder: Path, upgraded: Path) -> None:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}/api"
+    def __init__(self, folder: Path, upgraded: Path, **environment: str) -> None:
+        self._port = free_port()
+        self._environment = os.environ | FAST | {"PREFECT_HOME": str(folder)} | environment
+        self.url = f"http://127.0.0.1:{self._port}/api"
         self.log = folder / "server.log"
         shutil.copy(upgraded, folder / "prefect.db")
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "prefect", "server", "start", "--port", str(port), "--no-ui"],
-                env=os.environ | FAST | {"PREFECT_HOME": str(folder)},
+        self.process = self._start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "prefect", "server", "start", "--port", str(self._port), "--no-ui"],
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -103,11 +107,16 @@ class PrefectServer:
         self.process.kill()
         self.process.wait()
 
+    def start_again(self) -> None:
+        """Start it where it was, and return when it answers."""
+        self.process = self._start()
+        self.wait()
+
 
 @contextmanager
-def started(folder: Path, upgraded: Path) -> Iterator[PrefectServer]:
+def started(folder: Path, upgraded: Path, **environment: str) -> Iterator[PrefectServer]:
     """Run a server while the block lasts."""
-    server = PrefectServer(folder, upgraded)
+    server = PrefectServer(folder, upgraded, **environment)
     try:
         server.wait()
         yield server
