@@ -33,10 +33,12 @@ from prefect.events.actions import ActionTypes, ChangeFlowRunState, SendNotifica
 from prefect.events.schemas.automations import EventTrigger, Posture
 from pydantic import BaseModel, ValidationError
 
+from flows.ending import PREFIX
 from flows.pipeline import STAGE_LABEL, artifact_key
 from pgrollout.errors import ConfigurationError, ServerUnavailable
 
-PREFIX = "PGROLLOUT_ALERT_"
+VARIABLES = "PGROLLOUT_ALERT_"
+"""How the variables begin that say who is told, and when."""
 FLOWS = ("migrate", "check-drift")
 
 _BLOCKS: Mapping[str, type[Any]] = {
@@ -96,7 +98,7 @@ def wanted(environ: Mapping[str, str] = os.environ) -> Wanted:
     fields: dict[str, dict[str, str]] = {}
     windows: dict[str, timedelta] = {}
     for variable in sorted(environ):
-        rest = variable.removeprefix(PREFIX)
+        rest = variable.removeprefix(VARIABLES)
         if rest == variable or rest in _OTHERS or not environ[variable].strip():
             continue
         if rest in _WINDOWS:
@@ -106,7 +108,7 @@ def wanted(environ: Mapping[str, str] = os.environ) -> Wanted:
         channel, _, name = rest.lower().partition("_")
         if channel not in _BLOCKS or not _is_text(_BLOCKS[channel], name):
             known = ", ".join((*_WINDOWS, *(f"{each.upper()}_…" for each in _BLOCKS)))
-            raise ConfigurationError(variable, "there is no such setting.", f"After {PREFIX} comes one of: {known}.")
+            raise ConfigurationError(variable, "there is no such setting.", f"After {VARIABLES} comes one of: {known}.")
         fields.setdefault(channel, {})[name] = environ[variable].strip()
     return Wanted({channel: _block(channel, given) for channel, given in fields.items()}, Windows(**windows))
 
@@ -158,12 +160,10 @@ _FAILED, _UNREACHABLE, _LONG, _NO_CHECK, _SILENT = (
 _ANY_RUN = {"prefect.resource.id": "prefect.flow-run.*"}
 _ENDS = frozenset(f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Crashed", "Cancelled", "TimedOut"))
 _RUNNING, _GOOD, _HEARTBEAT = (f"prefect.flow-run.{name}" for name in ("Running", "Completed", "heartbeat"))
-_EXCEPTION = "Flow run encountered an exception: "
-"""How Prefect begins the message of a run that failed; the exception's class comes next."""
-_IS_UNREACHABLE = f"{_EXCEPTION}{ServerUnavailable.__name__}: *"
+_IS_UNREACHABLE = f"{PREFIX}{ServerUnavailable.__name__}: *"
 
 _STAGE = f"stage {{{{ flow_run.labels['{STAGE_LABEL}'] or 'unknown' }}}}"
-_ERROR = f"{{{{ (flow_run.state.message or '') | replace('{_EXCEPTION}', '') }}}}"
+_ERROR = f"{{{{ (flow_run.state.message or '') | replace('{PREFIX}', '') }}}}"
 _PAGE = "{{ (flow_run|ui_url or flow_run.name) if flow_run else (automation|ui_url or automation.name) }}"
 
 
@@ -306,8 +306,10 @@ def _block_name(database: str, channel: str) -> str:
 
 
 def _replace(client: SyncPrefectClient, name: str, by: AutomationCore | None) -> None:
-    """Make the automation of this name the given one, or none: two of one name would tell twice."""
+    """Make the automation of this name the given one, or none: two of one name would tell twice. One that is off stays off."""
     there = client.read_automations_by_name(name)
+    if by is not None and there:
+        by = by.model_copy(update={"enabled": there[0].enabled})
     same = [each.id for each in there if by is not None and _content(each) == _content(by)]
     if by is not None and not same:
         client.create_automation(by)
@@ -346,7 +348,7 @@ def _block(channel: str, given: Mapping[str, str]) -> Any:
         }
     elif "notify_type" in block_type.model_fields:
         values.setdefault("notify_type", "failure")
-    variables = f"{PREFIX}{channel.upper()}_…"
+    variables = f"{VARIABLES}{channel.upper()}_…"
     if channel == "webhook" and not given.get("url"):
         raise ConfigurationError(variables, "url: Field required.")
     try:

@@ -16,6 +16,7 @@ from prefect.settings import PREFECT_UI_URL
 
 from flows import project_root
 from flows.alerts import is_told_by_server
+from flows.ending import PREFIX
 from flows.pipeline import LATEST
 from pgrollout import settings
 from pgrollout.errors import PgrolloutError
@@ -40,7 +41,7 @@ def tell_operator(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) ->
     page = PREFECT_UI_URL.value()
     lines = (
         f"{flow.name} of database {database.name}: {state.name} at stage {_stage(flow_run)}",
-        (state.message or "").removeprefix("Flow run encountered an exception: "),
+        (state.message or "").removeprefix(PREFIX),
         f"{page}/runs/flow-run/{flow_run.id}" if page else f"flow run {flow_run.name}",
     )
     alert(database, str(flow_run.id), "\n".join(line for line in lines if line))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
@@ -148,7 +148,8 @@ GAUGES = (
         _figure(lambda figures: figures.last_backup_bytes),
     ),
 )
-RUNS = "pgrollout_runs_total"
+RUNS = "pgrollout_runs"
+"""No counter: a run that is tried again under its name takes its old end back, and a restored database has fewer."""
 INFO, BUILD = "pgrollout_database_info", "pgrollout_build_info"
 NAMES = frozenset((*(gauge.name for gauge in GAUGES), RUNS, INFO, BUILD))
 """Every metric there is."""
@@ -196,7 +197,7 @@ class Exposition(Collector):
                 if (value := gauge.value(found)) is not None:
                     family.add_metric([name], value)
             yield family
-        runs = CounterMetricFamily(RUNS, "Runs that have ended, by how.", labels=["database", "outcome"])
+        runs = GaugeMetricFamily(RUNS, "Runs that the ledger has, by how they ended.", labels=["database", "outcome"])
         about = InfoMetricFamily(INFO.removesuffix("_info"), "What the database is, and has.", labels=["database"])
         for name, found in databases.items():
             for outcome, count in sorted(found.figures.runs.items()) if found.figures else ():

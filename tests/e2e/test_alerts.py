@@ -18,6 +18,7 @@ import pytest
 from prefect import get_client
 from prefect.automations import AutomationCore
 from prefect.client.schemas.objects import FlowRun
+from prefect.events.schemas.automations import EventTrigger
 from prefect.flow_engine import run_flow
 
 import tests.prefect_home  # noqa: F401  before Prefect is imported
@@ -298,3 +299,18 @@ def test_channel_that_is_not_wanted_any_more_is_gone(shop: Shop) -> None:
     assert after == before | {others.name}
     assert [path.name for path in (shop.project.root / ".pgrollout" / "alerts").iterdir()] == [str(run.id)]
     assert not shop.texts()
+
+
+def test_what_is_switched_off_stays_off(shop: Shop) -> None:
+    """An alert that an operator has switched off is not switched on by a registration, also where it is made anew."""
+    name = f"pgrollout {shop.name}: run under way for long"
+    shop.register(under_way=SHORT)
+    with get_client(sync_client=True) as client:
+        (before,) = client.read_automations_by_name(name)
+        client.pause_automation(before.id)
+
+        shop.register(under_way=2 * SHORT)
+
+        (after,) = client.read_automations_by_name(name)
+    assert isinstance(after.trigger, EventTrigger)
+    assert (after.trigger.within, after.enabled) == (2 * SHORT, False)

@@ -87,7 +87,7 @@ def test_databases_are_told(served: "tuple[subprocess.Popen[str], int]", project
 
     found = samples(text)
     assert found["pgrollout_up"] == {"shop": 1, "away": 0}
-    assert found["pgrollout_runs_total"] == {"shop done": 1}
+    assert found["pgrollout_runs"] == {"shop done": 1}
     assert found["pgrollout_pending_migrations"] == {"shop": 0}
     assert found["pgrollout_last_run_success"] == {"shop": 1}
     assert found["pgrollout_build_info"] == {__version__: 1}
