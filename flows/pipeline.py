@@ -8,13 +8,14 @@ they are asked, is the flow's business.
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect import Task, get_client, runtime
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import TerminationSignal
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_UI_URL, temporary_settings
 from prefect.utilities.annotations import opaque
@@ -36,6 +37,9 @@ ReportT = TypeVar("ReportT", bound=Report)
 RETRIES = 2
 """How often an artifact that cannot be made is tried again: six seconds. Prefect's own five take more than a minute."""
 
+LABEL_SECONDS = 5
+"""How long a server may take to note the stage; each stage waits for that."""
+
 STAGE_LABEL = "pgrollout.stage"
 """Label of a flow run on Prefect's server: the stage that it is at, also when its process is gone."""
 
@@ -46,8 +50,10 @@ LATEST: list[RunReport] = []
 class Stages:
     """Calls the task of a stage, and keeps how it ended."""
 
-    def __init__(self, report: RunReport) -> None:
+    def __init__(self, report: RunReport, stack: ExitStack) -> None:
         self._report = report
+        self._stack = stack
+        self._client: SyncPrefectClient | None = None
         self._before: Report | None = None
 
     def __call__(self, task: Task[[RequestT], ReportT], request: RequestT) -> ReportT:
@@ -57,7 +63,7 @@ class Stages:
 
     def _run(self, task: Task[[RequestT], ReportT], request: RequestT) -> ReportT:
         started = time.monotonic()
-        _label(task.name)
+        self._label(task.name)
         try:
             # An arrow on the run page from stage to stage. Else Prefect draws one from every task whose report shares any
             # value with the request: a web.
@@ -80,16 +86,19 @@ class Stages:
         self._before = ended
         return ended
 
-
-def _label(stage: str) -> None:
-    """Let Prefect's server know the stage, once and without waiting: what it tells people of a run that is killed has it."""
-    if (run_id := runtime.flow_run.id) is None:
-        return
-    try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
-            client.update_flow_run_labels(UUID(str(run_id)), {STAGE_LABEL: stage})
-    except Exception as error:
-        log.debug("stage not labelled stage=%s reason=%s", stage, type(error).__name__)
+    def _label(self, stage: str) -> None:
+        """Let Prefect's server know the stage, trying once: what it tells people of a run that is killed has it."""
+        if (run_id := runtime.flow_run.id) is None:
+            return
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                if self._client is None:
+                    # One of our own: Prefect's waits a minute for an answer.
+                    client = get_client(httpx_settings={"timeout": LABEL_SECONDS}, sync_client=True)
+                    self._client = self._stack.enter_context(client)
+                self._client.update_flow_run_labels(UUID(str(run_id)), {STAGE_LABEL: stage})
+        except Exception as error:
+            log.debug("stage not labelled stage=%s reason=%s", stage, type(error).__name__)
 
 
 def _ending(error: BaseException) -> tuple[str, ExitCode]:
@@ -108,9 +117,9 @@ def reported(report: RunReport, key: str = "run-report") -> Iterator[Stages]:
     """Give what runs the stages, and publish the report of the run however it ends, under the key and the database."""
     LATEST.append(report)
     sign()
-    with about(run=report.run_id, database=report.database):
+    with about(run=report.run_id, database=report.database), ExitStack() as stack:
         try:
-            yield Stages(report)
+            yield Stages(report, stack)
         finally:
             publish(
                 f"{key}-{artifact_key(report.database)}", run_report(report), f"{report.database}: {report.headline}"

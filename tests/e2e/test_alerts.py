@@ -314,3 +314,27 @@ def test_what_is_switched_off_stays_off(shop: Shop) -> None:
         (after,) = client.read_automations_by_name(name)
     assert isinstance(after.trigger, EventTrigger)
     assert (after.trigger.within, after.enabled) == (2 * SHORT, False)
+
+
+def test_registration_makes_them(shop: Shop) -> None:
+    """What is registered has its alerts with it; where nobody is to be told any more they are gone."""
+
+    def register(**environment: str) -> set[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "flows.register"],
+            cwd=shop.project.root,
+            env=os.environ | {"PREFECT_API_URL": shop.server.url, "PGROLLOUT_WORK_POOL": shop.name} | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return {line.removeprefix("alert  ") for line in done.stdout.splitlines() if line.startswith("alert  ")}
+
+    made, left = register(PGROLLOUT_ALERT_WEBHOOK_URL=shop.webhook.url), register()
+
+    assert len(made) == 5
+    assert left == {f"pgrollout {shop.name}: run without a sign of life"}
+    with get_client(sync_client=True) as client:
+        there = {each.name for each in client.read_automations() if each.name.startswith(f"pgrollout {shop.name}:")}
+    assert there == left
