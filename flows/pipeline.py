@@ -9,13 +9,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect import Task, get_client, runtime
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_UI_URL, temporary_settings
 from prefect.utilities.annotations import opaque
@@ -162,14 +163,10 @@ def run_id() -> str:
 
     So Jobs that an earlier process of this flow run has started are found, and not made twice.
     """
-    try:
-        found = UUID(str(runtime.flow_run.id))
-    except ValueError:
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.created is None:
         return new_run_id()  # called as a plain function, with no flow run about it
-    if found.version != 7:
-        return new_run_id()
-    made = datetime.fromtimestamp((found.int >> 80) / 1000, UTC)  # RFC 9562: the first 48 bits are milliseconds
-    return f"{made:%Y%m%dT%H%M%SZ}-{found.hex[-6:]}"
+    return f"{context.flow_run.created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{context.flow_run.id.hex[-6:]}"
 
 
 def artifact_key(database: str) -> str:

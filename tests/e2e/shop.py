@@ -187,7 +187,7 @@ class Shop:
 
     def runs(self) -> list[Json]:
         """Return the runs of migrate, newest first."""
-        query = {"flows": {"name": {"any_": ["migrate"]}}, "sort": "ID_DESC"}
+        query = {"flows": {"name": {"any_": ["migrate"]}}, "sort": "EXPECTED_START_TIME_DESC"}
         found: list[Json] = self.api("POST", "/flow_runs/filter", query)
         return found
 

@@ -3,9 +3,11 @@
 import pytest
 from prefect import flow, get_client
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.flow_engine import run_flow
 from prefect.states import Completed, Pending, Running
 
 from flows.api import client
+from flows.pipeline import run_id
 from flows.runner import LABEL, NAME, sign, take_up
 from tests.flows.conftest import PrefectServer
 
@@ -50,3 +52,19 @@ def test_a_run_is_signed_with_its_runner(prefect_server: PrefectServer, monkeypa
         (run,) = [run for run in server.read_flow_runs() if run.labels.get(LABEL) == "shop/signing"]
     assert run.state is not None
     assert run.state.is_completed()
+
+
+def test_a_run_keeps_its_name_when_it_starts_again(prefect_server: PrefectServer) -> None:
+    """Else it would not find the Jobs that its first process has made; another run has another name."""
+
+    @flow(name="named", persist_result=False)
+    def named() -> str:
+        return run_id()
+
+    with get_client(sync_client=True) as server:
+        first, second = (server.create_flow_run(named) for _ in range(2))
+
+    names = [run_flow(named, flow_run=each) for each in (first, first.model_copy(), second)]
+
+    assert names[0] == names[1]
+    assert names[0] != names[2]
