@@ -367,9 +367,8 @@ def find() -> Cluster:
     try:
         cluster.run("kubectl", "get", "nodes", "--request-timeout=20s")
     except Failed as error:
-        raise Unavailable(
-            f"the cluster of KUBECONFIG={environment['KUBECONFIG']} does not answer: {error.said}"
-        ) from error
+        *_, why = error.said.strip().splitlines() or [""]
+        raise Unavailable(f"the cluster of KUBECONFIG={environment['KUBECONFIG']} does not answer: {why}") from error
     return cluster
 
 
@@ -386,4 +385,4 @@ if __name__ == "__main__":
     try:
         find()
     except Unavailable as error:
-        sys.exit(f"No tests of the cluster: {error}.")
+        sys.exit(f"No tests on a cluster: {error}")
