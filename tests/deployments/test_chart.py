@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -572,6 +573,29 @@ def test_pool_of_pods() -> None:
     )
 
 
+def test_worker_takes_the_template_of_pods() -> None:
+    """Prefect's worker makes a Job of it, whose pod keeps the labels that the policy looks for."""
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.responses import DeploymentResponse
+    from prefect.utilities.templating import apply_values
+    from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
+
+    objects = render((*DIRECT, "server.enabled=true", "runner.pool.type=kubernetes"))
+    template = json.loads(objects["ConfigMap", "app-pgrollout-pool"]["data"]["base-job-template.json"])
+
+    filled_in = apply_values(template["job_configuration"], {"env": {"A": "1"}})
+    made = KubernetesWorkerJobConfiguration(**filled_in)
+    deployment = DeploymentResponse.model_construct(id=uuid4(), name="reader", updated=None)
+    made.prepare_for_flow_run(FlowRun(id=uuid4(), flow_id=uuid4(), name="migrate-reader"), deployment)
+
+    pod = made.job_manifest["spec"]["template"]
+    assert container(pod)["args"] == ["prefect", "flow-run", "execute"]
+    assert {"A": "1", "PGROLLOUT_LAUNCHER": "kubernetes"}.items() <= environment(container(pod)).items()
+    assert is_selected(pod["metadata"]["labels"], policy(objects, "runner")["podSelector"])
+    ((rule,),) = (policy(objects, "server")["ingress"],)
+    assert is_selected(pod["metadata"]["labels"], rule["from"][0]["podSelector"])
+
+
 # Rights and security
 
 
@@ -643,7 +667,7 @@ def test_only_the_runner_has_a_token() -> None:
 
     assert with_token == {
         ("Deployment/app-pgrollout-runner", "runner"),
-        ("app-pgrollout-pool/base-job-template.json", "flow"),
+        ("app-pgrollout-pool/base-job-template.json", "prefect-job"),
     }
 
 

@@ -45,12 +45,25 @@ job_configuration:
           labels:
             {{- include "pgrollout.podLabels" $place | nindent 12 }}
         spec:
+          # Of a Job, not of a pod, and dropped by the API server; Prefect's worker asks for them here.
+          completions: 1
+          parallelism: 1
           restartPolicy: Never
           terminationGracePeriodSeconds: 60
           {{- include "pgrollout.pod" $place | nindent 10 }}
           containers:
-            - name: flow
+            # The name that the worker asks for.
+            - name: prefect-job
               {{- include "pgrollout.container" . | nindent 14 }}
+              # Prefect starts the run in an empty folder: the project is the image's.
+              command:
+                - sh
+                - -c
+                - |
+                  if [ -f /app/pgrollout.toml ]; then export PGROLLOUT_CONFIG=/app/pgrollout.toml
+                  else export PGROLLOUT_MIGRATIONS=/app/migrations; fi
+                  exec "$@"
+                - run
               args: {{ "'{{ command }}'" }}
               env:
                 {{- include "pgrollout.runnerEnvironment" . | nindent 16 }}
