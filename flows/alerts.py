@@ -159,6 +159,8 @@ _FAILED, _UNREACHABLE, _LONG, _NO_CHECK, _SILENT = (
 
 _ANY_RUN = {"prefect.resource.id": "prefect.flow-run.*"}
 _ENDS = frozenset(f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Crashed", "Cancelled", "TimedOut"))
+_WAITING = frozenset(f"prefect.flow-run.{name}" for name in ("AwaitingRetry", "Scheduled", "Late", "Pending"))
+"""A run that is to start again, as one whose runner was replaced, owes nobody a sign of life."""
 _RUNNING, _GOOD, _HEARTBEAT = (f"prefect.flow-run.{name}" for name in ("Running", "Completed", "heartbeat"))
 _IS_UNREACHABLE = f"{PREFIX}{ServerUnavailable.__name__}: *"
 
@@ -229,7 +231,7 @@ def _automations(database: str, blocks: Sequence[UUID], windows: Windows) -> Ite
             trigger=_missing(
                 windows.without_heartbeat,
                 {_HEARTBEAT},
-                {_HEARTBEAT, *_ENDS},
+                {_HEARTBEAT, *_ENDS, *_WAITING},
                 # By its name: a heartbeat does not say the deployment's.
                 [{"prefect.resource.role": "flow", "prefect.resource.name": list(FLOWS)}],
                 match={**_ANY_RUN, "prefect.resource.name": [f"{flow}-{database}" for flow in FLOWS]},

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from prefect.events.schemas.automations import EventTrigger
 
 from flows.alerts import Wanted, Windows, automations, shown, wanted
 from pgrollout.errors import ConfigurationError
@@ -130,6 +131,15 @@ def test_alerts_of_a_database(blocks: list[UUID], windows: Windows, expected: li
     assert [each.name for each in automations("shop", blocks, windows)] == [
         f"pgrollout shop: {what}" for what in expected
     ]
+
+
+def test_run_that_starts_again_is_not_silent() -> None:
+    """Between the end of its runner and the next one there is nobody who could give a sign of life."""
+    *_, silent = automations("shop", [], Windows())
+
+    assert isinstance(silent.trigger, EventTrigger)
+    assert "prefect.flow-run.AwaitingRetry" in silent.trigger.expect
+    assert "prefect.flow-run.Running" not in silent.trigger.expect  # it may come after the first heartbeat
 
 
 def test_each_channel_is_an_action_of_its_own() -> None:
