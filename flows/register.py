@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,11 @@ from prefect.client.schemas.actions import (
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.workers.base import BaseWorker
 
 from flows.alerts import register_alerts
-from flows.api import answered, client, refusal
+from flows.api import answered, client
 from flows.check_drift import check_drift
 from flows.migrate import migrate
 from pgrollout import __version__, cli, settings
@@ -139,16 +140,17 @@ def register(wants: Wanted, databases: tuple[str, ...], timeout_seconds: float) 
         ConfigurationError: It refuses us or what we want, or the pool is of another type.
     """
     with client() as server:
-        answered(server.hello, timeout_seconds)
-        try:
+
+        def registered() -> dict[str, UUID]:
             _make_pool(server, wants)
             return {
                 f"{each.flow.name}/{each.name}": _make_deployment(server, each, wants)
                 for database in databases
                 for each in deployments(database, wants.drift_cron)
             }
-        except PrefectHTTPStatusError as error:
-            raise refusal(error) from error
+
+        # Begun anew where a busy server drops a call: what is done by then is found.
+        return answered(registered, timeout_seconds)
 
 
 def _make_pool(server: SyncPrefectClient, wants: Wanted) -> None:

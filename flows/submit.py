@@ -18,7 +18,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import click
-import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -30,18 +29,20 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
-from flows.api import answered, client, is_outage, page_of, reason
+from flows.api import answered, client, page_of, reason
 from flows.ending import exit_code, what_went_wrong
 from flows.following import NotFollowed, follow
 from pgrollout import cli, settings
 from pgrollout.commands.logs import set_up_logging
 from pgrollout.commands.options import dry_run_option, example, format_option, log_options, release_option
-from pgrollout.errors import ConfigurationError, ExitCode
+from pgrollout.errors import ConfigurationError, ExitCode, ServerUnavailable
 
 log = logging.getLogger("pgrollout.prefect")
 
 CONNECT_SECONDS = 30.0
 """How long a server is waited for that does not answer at the beginning, at most."""
+REPORT_SECONDS = 10.0
+"""How long the report of a run that has ended is waited for."""
 FLOW = "migrate"
 
 
@@ -254,10 +255,8 @@ def _report(server: SyncPrefectClient, run_id: UUID) -> tuple[str, str]:
     """Return the headline of the run's report and the report; nothing where there is none, or nobody answers."""
     chosen = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
     try:
-        found = server.read_artifacts(artifact_filter=chosen)
-    except (httpx.TransportError, PrefectHTTPStatusError) as error:
-        if not is_outage(error):
-            raise
+        found = answered(lambda: server.read_artifacts(artifact_filter=chosen), REPORT_SECONDS)
+    except ServerUnavailable:
         return "", ""
     reports = [each for each in found if (each.key or "").startswith(("run-report-", "drift-report-"))]
     return (str(reports[0].description), str(reports[0].data)) if reports else ("", "")
