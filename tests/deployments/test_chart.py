@@ -478,13 +478,14 @@ def test_runner() -> None:
     assert runner["spec"]["replicas"] == 1
     assert runner["spec"]["strategy"] == {"type": "Recreate"}
     worker = container(runner["spec"]["template"])
-    assert worker["command"][:3] == ["prefect", "worker", "start"]
+    assert worker["command"][:3] == ["python", "-m", "flows.runner"]
     assert {"--pool=migrations", "--type=process", "--with-healthcheck", "--install-policy=never"} < set(
         worker["command"]
     )
     found = environment(worker)
     assert found["PGROLLOUT_LAUNCHER"] == "kubernetes"
     assert found["PGROLLOUT_NAMESPACE"] == "shop"
+    assert found["PGROLLOUT_RUNNER"] == "shop/app-pgrollout"
     assert found["PGROLLOUT_IMAGES"] == "registry.example.com/reader,registry.example.com/other"
     assert worker["livenessProbe"]["httpGet"] == {"path": "/health", "port": "health"}
     assert worker["lifecycle"]["preStop"]["exec"]["command"][:2] == ["python", "-c"]
@@ -582,10 +583,14 @@ def test_worker_takes_the_template_of_pods() -> None:
 
     objects = render((*DIRECT, "server.enabled=true", "runner.pool.type=kubernetes"))
     template = json.loads(objects["ConfigMap", "app-pgrollout-pool"]["data"]["base-job-template.json"])
+    # A run in a pod of its own is not its worker's: it must not be started again with the next one.
+    assert "PGROLLOUT_RUNNER" not in json.dumps(template)
+    worker = container(objects["Deployment", "app-pgrollout-runner"]["spec"]["template"])
+    assert "PGROLLOUT_RUNNER" not in environment(worker)
 
     filled_in = apply_values(template["job_configuration"], {"env": {"A": "1"}})
     made = KubernetesWorkerJobConfiguration(**filled_in)
-    deployment = DeploymentResponse.model_construct(id=uuid4(), name="reader", updated=None)
+    deployment = DeploymentResponse(id=uuid4(), flow_id=uuid4(), name="reader", labels={})
     made.prepare_for_flow_run(FlowRun(id=uuid4(), flow_id=uuid4(), name="migrate-reader"), deployment)
 
     pod = made.job_manifest["spec"]["template"]

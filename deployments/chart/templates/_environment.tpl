@@ -100,8 +100,6 @@
 {{ include "pgrollout.prefectEnvironment" . }}
 - name: PGROLLOUT_LAUNCHER
   value: kubernetes
-- name: PGROLLOUT_RUNNER
-  value: {{ .Release.Namespace }}/{{ include "pgrollout.fullname" . }}
 - name: PGROLLOUT_NAMESPACE
   value: {{ .Release.Namespace }}
 - name: PGROLLOUT_IMAGES
