@@ -39,7 +39,7 @@ image:  ## build the image, as IMAGE, with docker, podman or buildah; BASE=… i
 .PHONY: e2e
 e2e: setup  ## run the tests that need a cluster: KUBECONFIG's, or the one that PGROLLOUT_CLUSTER can start
 	@$(BIN)/python -m tests.e2e.cluster
-	@PGROLLOUT_REQUIRE="cluster,$$PGROLLOUT_REQUIRE" $(BIN)/python -m pytest -m e2e tests/e2e
+	@PGROLLOUT_REQUIRE="cluster,$$PGROLLOUT_REQUIRE" $(BIN)/python -m pytest -m e2e
 
 .PHONY: kill-matrix
 kill-matrix: setup  ## kill runs at every message, in every way; takes hours, writes docs/kill-matrix.md
