@@ -295,6 +295,18 @@ def test_direct_hook() -> None:
     assert container(pod)["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
+def test_release_that_was_reviewed() -> None:
+    """Both modes hand on the digest of the release; one that is no digest is refused."""
+    digest = f"sha256:{'b' * 64}"
+
+    for sort in (DIRECT, PREFECT):
+        command = container(job(render((*sort, f"migration.release={digest}")))["spec"]["template"])["command"]
+        assert command[command.index("--release") + 1] == digest
+
+    with pytest.raises(Refused, match="release"):
+        render((*DIRECT, "migration.release=4f2c1ab"))
+
+
 def test_direct_hook_is_tried_again_where_waiting_cures() -> None:
     """An evicted pod is replaced, exit code 75 tried again, the others of the contract are final."""
     spec = job(render())["spec"]
@@ -393,7 +405,7 @@ def test_argo_direct() -> None:
     assert job(objects)["metadata"]["annotations"] == {
         "argocd.argoproj.io/hook": "PreSync",
         "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
-        "argocd.argoproj.io/sync-wave": "-1",
+        "argocd.argoproj.io/sync-wave": "-2",
     }
     assert {each["metadata"]["annotations"]["argocd.argoproj.io/hook"] for each in objects.values()} == {"PreSync"}
 
@@ -402,15 +414,12 @@ def test_argo_prefect() -> None:
     """In prefect mode everything that a run needs is in the waves before it, and it before wave 0."""
     objects = render((*DIRECT, "argocd.enabled=true", "server.enabled=true", "backup.persistence.enabled=true"))
 
-    wave = {
-        key: int(each["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"])
-        for key, each in objects.items()
-        if key != ("Job", "app-pgrollout-check")
-    }
+    wave = {key: int(each["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"]) for key, each in objects.items()}
     assert wave["Deployment", "app-pgrollout-server"] < wave["Deployment", "app-pgrollout-runner"]
     assert wave["Deployment", "app-pgrollout-runner"] < wave["Job", "app-pgrollout-register"]
-    assert wave["Job", "app-pgrollout-register"] < wave["Job", "app-pgrollout-migrate"] == -1
-    assert max(wave.values()) == -1
+    assert wave["Job", "app-pgrollout-register"] < wave["Job", "app-pgrollout-migrate"]
+    assert wave["Job", "app-pgrollout-migrate"] < wave["Job", "app-pgrollout-check"] == max(wave.values()) == -1
+    assert wave["Job", "app-pgrollout-migrate"] == wave["PersistentVolumeClaim", "app-pgrollout-backups"]
     assert not [name for (_, name), each in objects.items() if hook_of(each)]
 
 

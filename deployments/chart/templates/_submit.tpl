@@ -3,6 +3,7 @@
 {{- $deadlines := include "pgrollout.deadlines" . | fromYaml -}}
 {{- $command := list "pgrollout" "submit" "--timeout-seconds" (sub $deadlines.hook 15 | toString) -}}
 {{- with .Values.migration.database }}{{ $command = concat $command (list "--database" .) }}{{ end -}}
+{{- with .Values.migration.release }}{{ $command = concat $command (list "--release" .) }}{{ end -}}
 {{- /* The same Job is the same run, also where its pod is replaced; the next Job is another. */}}
 {{- $command = concat $command (list "--commit" "$(JOB_UID)" "--reason" (printf "release %s in namespace %s" .Release.Name .Release.Namespace)) -}}
 {{- include "pgrollout.prefectPod" (dict "root" . "component" "submit" "container" "migrate" "command" $command "env" (include "pgrollout.submitEnvironment" .)) -}}
