@@ -82,7 +82,7 @@ class Stages:
             task.name,
             ended.outcome,
             ended.duration_ms,
-            ended.summary,
+            ended.summary.replace('"', "'"),
         )
         self._before = ended
         return ended

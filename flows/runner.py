@@ -41,15 +41,18 @@ def sign() -> None:
         log.warning("run not signed reason=%s", type(error).__name__)
 
 
-def take_up(server: SyncPrefectClient, name: str) -> list[FlowRun]:
+def take_up(server: SyncPrefectClient, name: str, pool: str = "") -> list[FlowRun]:
     """
-    Have every run start again that a runner of this name had under way, and return them.
+    Have every run start again that a runner of this name had under way, or of its pool had taken, and return them.
 
     Only for a runner that begins: none of that name is left, so nobody else carries these runs out.
     """
-    under_way = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])))
-    found = answered(lambda: server.read_flow_runs(flow_run_filter=under_way), CONNECT_SECONDS)
-    left = [run for run in found if run.labels.get(LABEL) == name]
+    types = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
+    found = answered(
+        lambda: server.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=types))),
+        CONNECT_SECONDS,
+    )
+    left = [run for run in found if _is_left(run, name, pool)]
     for run in left:
         # Forced: from the server's point of view it is under way. It gives the place in the deployment's queue free.
         server.set_flow_run_state(
@@ -59,13 +62,21 @@ def take_up(server: SyncPrefectClient, name: str) -> list[FlowRun]:
     return left
 
 
+def _is_left(run: FlowRun, name: str, pool: str) -> bool:
+    if run.state is not None and run.state.type is StateType.PENDING:
+        # Taken, and not begun: it has not signed yet. A pool has one runner.
+        return bool(pool) and run.work_pool_name == pool
+    return run.labels.get(LABEL) == name
+
+
 def main() -> None:
     """Take up what was left, then become Prefect's worker, with the arguments that it takes."""
     set_up_logging(None, verbose=False)
     if name := os.environ.get(NAME):
         try:
             with client() as server:
-                take_up(server, name)
+                pools = [each.partition("=")[2] for each in sys.argv if each.startswith("--pool=")]
+                take_up(server, name, *pools)
         except PgrolloutError as error:
             # The worker itself waits for a server that is away.
             log.warning('runs not taken up reason="%s"', str(error).replace('"', "'"))

@@ -22,7 +22,7 @@ class End(Enum):
     OUT_OF_MEMORY = (
         ExitCode.FAILED,
         "its container ran out of memory",
-        "Raise the memory limit of the stage's pods (stage.resources of the chart).",
+        "Raise the memory limit of the stage's pods (migration.resources of the chart).",
     )
     DEADLINE = (
         ExitCode.WAIT,
@@ -49,7 +49,7 @@ class End(Enum):
     UNSCHEDULABLE = (
         ExitCode.WAIT,
         "no node has room for its pod",
-        "Lower stage.resources, add a node, or check nodeSelector, tolerations and volumes.",
+        "Lower migration.resources of the chart, add a node, or check nodeSelector, tolerations and volumes.",
     )
     NOT_STARTED = (
         ExitCode.WAIT,

@@ -558,6 +558,21 @@ def test_pool_of_processes_starts_in_the_project() -> None:
     assert template["job_configuration"]["working_dir"] == "/app"
 
 
+def test_a_run_brings_no_command_of_its_own() -> None:
+    """Nor an environment: its process is beside the runner's token."""
+    from prefect.utilities.templating import apply_values
+    from prefect.workers.process import ProcessJobConfiguration
+
+    objects = render(PREFECT)
+    template = json.loads(objects["ConfigMap", "app-pgrollout-pool"]["data"]["base-job-template.json"])
+
+    own = {"env": {"PGROLLOUT_IMAGES": "another"}, "command": "sh", "working_dir": "/tmp"}  # noqa: S108
+    made = ProcessJobConfiguration(**apply_values(template["job_configuration"], own))
+
+    assert (made.command, made.env) == (None, {"PREFECT_LOGGING_EXTRA_LOGGERS": "pgrollout"})
+    assert str(made.working_dir) == "/app"
+
+
 def test_pool_of_pods() -> None:
     """A run is a pod with the runner's account and template, and gets the way in by reference."""
     sets = (*PREFECT, "runner.pool.type=kubernetes", "prefect.existingSecret=prefect-auth")
@@ -570,12 +585,12 @@ def test_pool_of_pods() -> None:
     assert found["PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_ENABLED"] == "false"
     assert found["PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET_NAME"] == "prefect-auth"
     template = json.loads(objects["ConfigMap", "app-pgrollout-pool"]["data"]["base-job-template.json"])
-    assert set(template["variables"]["properties"]) == {"name", "labels", "command", "env"}
+    assert set(template["variables"]["properties"]) == {"name", "labels"}
     manifest = template["job_configuration"]["job_manifest"]
     assert manifest["metadata"]["namespace"] == template["job_configuration"]["namespace"] == "shop"
     pod = manifest["spec"]["template"]
     assert pod["spec"]["serviceAccountName"] == "app-pgrollout-runner"
-    assert container(pod)["args"] == "{{ command }}"
+    assert container(pod)["args"] == ["prefect", "flow-run", "execute"]
     assert "/etc/pgrollout/pod" in [each["mountPath"] for each in container(pod)["volumeMounts"]]
     assert isinstance(environment(container(pod))["PREFECT_API_AUTH_STRING"], dict)
     assert (
@@ -597,14 +612,17 @@ def test_worker_takes_the_template_of_pods() -> None:
     worker = container(objects["Deployment", "app-pgrollout-runner"]["spec"]["template"])
     assert "PGROLLOUT_RUNNER" not in environment(worker)
 
-    filled_in = apply_values(template["job_configuration"], {"env": {"A": "1"}})
+    # What whoever starts a run may not choose: else he would have the runner's token, and the database's credentials.
+    own = {"env": {"PGROLLOUT_IMAGES": "another"}, "command": "sh"}
+    filled_in = apply_values(template["job_configuration"], own)
     made = KubernetesWorkerJobConfiguration(**filled_in)
     deployment = DeploymentResponse(id=uuid4(), flow_id=uuid4(), name="reader", labels={})
     made.prepare_for_flow_run(FlowRun(id=uuid4(), flow_id=uuid4(), name="migrate-reader"), deployment)
 
     pod = made.job_manifest["spec"]["template"]
     assert container(pod)["args"] == ["prefect", "flow-run", "execute"]
-    assert {"A": "1", "PGROLLOUT_LAUNCHER": "kubernetes"}.items() <= environment(container(pod)).items()
+    assert environment(container(pod))["PGROLLOUT_LAUNCHER"] == "kubernetes"
+    assert "another" not in json.dumps(pod)
     assert is_selected(pod["metadata"]["labels"], policy(objects, "runner")["podSelector"])
     ((rule,),) = (policy(objects, "server")["ingress"],)
     assert is_selected(pod["metadata"]["labels"], rule["from"][0]["podSelector"])

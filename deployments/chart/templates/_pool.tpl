@@ -1,8 +1,8 @@
 {{- /* The work pool: what the worker makes of a run. */}}
 
 {{- /*
-The base job template. Double braces that stay are Prefect's, filled in for each run. What a run may choose is its name, labels,
-command and environment, no more: folder, image, account and security are the chart's.
+The base job template. Double braces that stay are Prefect's, filled in for each run. What a run may choose is its name and
+labels, no more: command, environment, folder, image, account and security are the chart's. A variable that no placeholder names has no effect.
 */}}
 {{- define "pgrollout.baseJobTemplate" -}}
 {{- $place := dict "root" . "part" .Values.runner "component" "flow" "account" (include "pgrollout.runnerAccountName" .) -}}
@@ -11,13 +11,12 @@ variables:
   properties:
     name: {type: string, title: Name}
     labels: {type: object, title: Labels, additionalProperties: {type: string}}
-    command: {type: string, title: Command}
-    env: {type: object, title: Environment, additionalProperties: {type: string}}
 job_configuration:
   name: {{ "'{{ name }}'" }}
   labels: {{ "'{{ labels }}'" }}
-  command: {{ "'{{ command }}'" }}
-  env: {{ "'{{ env }}'" }}
+  env:
+    # What a run's process must know before it imports Prefect, or the stages' log lines are not on its page.
+    PREFECT_LOGGING_EXTRA_LOGGERS: pgrollout
   {{- if eq .Values.runner.pool.type "process" }}
   # Where pgrollout.toml and the migrations are; otherwise a run starts in an empty folder.
   working_dir: /app
@@ -64,7 +63,7 @@ job_configuration:
                   else export PGROLLOUT_MIGRATIONS=/app/migrations; fi
                   exec "$@"
                 - run
-              args: {{ "'{{ command }}'" }}
+              args: [prefect, flow-run, execute]
               env:
                 {{- include "pgrollout.runnerEnvironment" . | nindent 16 }}
               resources:
