@@ -291,6 +291,9 @@ def _shown(database: Database) -> str:
     """Describe the target without its password: where it is, and who says so."""
     where: Target = target(database)
     text = masked(where.value.get_secret_value()) if where.kind == "url" else ""
+    if where.kind == "libpq":
+        host, name = (os.environ.get(key, "") for key in ("PGHOST", "PGDATABASE"))
+        text = f"{host}/{name}".strip("/")
     return f"database {database.name} ({f'{text}, from ' if text else ''}{where.source})"
 
 
