@@ -28,14 +28,12 @@ def waiting_may_cure(_task: Task[..., Any], _task_run: TaskRun, state: State[Any
 
 
 # A side effect must never be answered from a cache, and its result is nobody's truth: the history is.
-ONCE: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
-"""A task that is not retried: the answer stays the same."""
-
 RETRIED: dict[str, Any] = {
-    **ONCE,
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
     "retries": 3,
     "retry_delay_seconds": exponential_backoff(backoff_factor=5),
     "retry_jitter_factor": 0.5,
     "retry_condition_fn": waiting_may_cure,
 }
-"""A task that talks to a server: three more tries, after about 5, 10 and 20 seconds."""
+"""A stage: what it talks to, or runs on, may be away; three more tries, after about 5, 10 and 20 seconds."""

@@ -4,14 +4,15 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
-from pgrollout.errors import Interrupted, PlanChanged
+from pgrollout.errors import ConfigurationError, Interrupted, PlanChanged
 from pgrollout.settings import Database
 from pgrollout.stages.stage import Report, Request
-from tasks.launcher import Inline, launcher
+from tasks.launcher import Inline, Kubernetes, launcher, using
 
 REQUEST = Request(database=Database())
 """What is asked for does not matter here."""
@@ -84,3 +85,27 @@ def test_threads_run_stages_too() -> None:
     thread.join()
 
     assert ended == [Report(summary="done")]
+
+
+def test_the_environment_chooses_the_launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name; else Jobs where there is a pod template, as the chart puts one, and this process where there is none."""
+    monkeypatch.delenv("PGROLLOUT_LAUNCHER", raising=False)
+    monkeypatch.setenv("PGROLLOUT_POD_TEMPLATE", str(tmp_path / "none"))
+    assert isinstance(launcher(), Inline)
+    monkeypatch.setenv("PGROLLOUT_POD_TEMPLATE", str(tmp_path))
+    assert isinstance(launcher(), Kubernetes)
+    monkeypatch.setenv("PGROLLOUT_LAUNCHER", "inline")
+    assert isinstance(launcher(), Inline)
+    monkeypatch.setenv("PGROLLOUT_LAUNCHER", "jobs")
+    with pytest.raises(ConfigurationError, match="there is no launcher 'jobs'"):
+        launcher()
+
+
+def test_an_image_needs_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that names one is not to be run by the migrations that happen to be here."""
+    monkeypatch.setenv("PGROLLOUT_LAUNCHER", "inline")
+
+    with using("app:2"), pytest.raises(ConfigurationError, match="image app:2: stages run in this process"):
+        launcher()
+    with using(""):
+        assert isinstance(launcher(), Inline)

@@ -13,9 +13,12 @@ from pgrollout.errors import (
     ConfigurationError,
     ConnectionBroken,
     Interrupted,
+    JobFailed,
     LockNotAcquired,
+    PgrolloutError,
     PlanChanged,
     ServerUnavailable,
+    StageFailed,
     StatementFailed,
     TableNotReadable,
 )
@@ -78,6 +81,23 @@ def test_who_asked_for_the_end_gets_it() -> None:
     assert not is_tried_again(Interrupted(1, 2))
 
 
+@pytest.mark.parametrize(
+    ("error", "is_again"),
+    [
+        (StageFailed("apply", "ConnectionBroken", "lost", 75), True),
+        (StageFailed("apply", "Interrupted", "evicted", 75), True),
+        (StageFailed("apply", "Interrupted", "cancelled", 75, True), False),
+        (StageFailed("apply", "StatementFailed", "no", 1), False),
+        (JobFailed("job", "shop", "its process was killed", "", 75), True),
+        (JobFailed("job", "shop", "somebody deleted it", "", 75, True), False),
+        (JobFailed("job", "shop", "its container ran out of memory", "", 1), False),
+    ],
+)
+def test_a_stage_elsewhere_is_tried_again_unless_its_end_was_wanted(error: PgrolloutError, is_again: bool) -> None:
+    """A pod that was evicted says that it was interrupted, and nobody asked for the run's end."""
+    assert is_tried_again(error) is is_again
+
+
 def test_success_is_not_tried_again() -> None:
     """There is nothing to retry in what ended well."""
     run = TaskRun(task_key="apply", dynamic_key="0", flow_run_id=None)
@@ -94,10 +114,7 @@ def test_tasks_are_never_answered_from_a_cache(task: Task[Any, Any]) -> None:
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_tasks_retry_only_where_waiting_can_cure(task: Task[Any, Any]) -> None:
-    """A task is retried by our condition or not at all, with pauses that grow."""
-    if task is build:
-        assert task.retries == 0
-        return
+    """A task is retried by our condition, with pauses that grow."""
     assert (task.retries, task.retry_condition_fn) == (3, waiting_may_cure)
     assert task.retry_delay_seconds == [5, 10, 20]
 
