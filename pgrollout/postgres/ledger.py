@@ -60,6 +60,8 @@ class Ledger:
     """Of the same history, oldest first."""
     silent_ms: float | None = None
     """For how long the run that has the lease gave no sign of life; None if it gave the lease back."""
+    newest: tuple[str, str] | None = None
+    """The newest run of the same history, and the plan that it began with."""
 
     @property
     def exists(self) -> bool:
@@ -107,14 +109,19 @@ def read(connection: Connection, schema: str, history: str) -> Ledger:
         f"SELECT {number}, "
         f"l.token, {lease.AGE_MS}, "
         # Not s.before: a ledger that an older version made has no such column.
-        "s.id, s.run, s.version, s.position, s.statement, s.hash, s.intent_at, pg_catalog.to_jsonb(s) -> 'before' "
+        "s.id, s.run, s.version, s.position, s.statement, s.hash, s.intent_at, pg_catalog.to_jsonb(s) -> 'before', "
+        "r.id, r.plan "
         f"FROM (VALUES (1)) one LEFT JOIN {name(schema, 'lease')} l ON true "
-        f"LEFT JOIN {name(schema, 'step')} s ON s.ended_at IS NULL AND s.history = %s ORDER BY s.id",
-        [history],
+        f"LEFT JOIN {name(schema, 'step')} s ON s.ended_at IS NULL AND s.history = %(history)s "
+        f"LEFT JOIN (SELECT id, plan FROM {name(schema, 'run')} WHERE history = %(history)s "
+        "ORDER BY token DESC LIMIT 1) r ON true ORDER BY s.id",
+        {"history": history},
         binary=True,  # as text, times are in the DateStyle of the database
     ).fetchall()
-    intents = tuple(OpenIntent(*row[3:]) for row in rows if row[3] is not None)
-    return Ledger(schema, rows[0][0], rows[0][1] or 0, intents, rows[0][2])
+    number, token, silent_ms = rows[0][:3]
+    intents = tuple(OpenIntent(*row[3:11]) for row in rows if row[3] is not None)
+    newest = rows[0][11:13]
+    return Ledger(schema, number, token or 0, intents, silent_ms, newest if newest[0] is not None else None)
 
 
 def upgrades(ledger: Ledger) -> Iterator[str]:
@@ -142,7 +149,7 @@ def start_run_sql(ledger: Ledger, run: Run) -> str:
 
 
 def record_run_sql(schema: str, run: Run) -> str:
-    """Return the SQL that records a run which has the lease; one that was tried before goes on under its own name."""
+    """Return the SQL that records a run which has the lease; one that was tried before goes on under its name and plan."""
     values = ", ".join(
         literal(value)
         for value in (
@@ -156,7 +163,7 @@ def record_run_sql(schema: str, run: Run) -> str:
         "WHERE ended_at IS NULL;\n"
         f"INSERT INTO {name(schema, 'run')} (id, history, token, release, plan, tool_version, "
         f"server_version, started_by, source, reason, started_at) VALUES ({values}, pg_catalog.now()) "
-        "ON CONFLICT (id) DO UPDATE SET token = excluded.token, release = excluded.release, plan = excluded.plan, "
+        "ON CONFLICT (id) DO UPDATE SET token = excluded.token, release = excluded.release, "
         "tool_version = excluded.tool_version, server_version = excluded.server_version, "
         "started_by = excluded.started_by, ended_at = NULL, outcome = NULL, error = NULL;\n"
     )

@@ -264,9 +264,17 @@ class _Run:
         if self._planned is None or self._planned[:2] != (state.current, todo):
             self._planned = state.current, todo, plan_of(self.request.database, self.reviewed, state, todo, contents)
         plan = self._planned[2]
-        if self.request.plan is not None and self.request.plan != plan.digest:
+        if self.request.plan is not None and self.request.plan != plan.digest and not self._goes_on(state):
             raise PlanChanged(self.request.plan, plan.digest)
         return plan
+
+    def _goes_on(self, state: State) -> bool:
+        """
+        Whether this very run has carried out a part of the approved plan, and nobody has run since.
+
+        Then the plan is for what is left of it: of the same release, whose digest was checked.
+        """
+        return self.request.release is not None and state.ledger.newest == (self.run_id, self.request.plan)
 
     def _prepare(self, state: State, todo: Pending, reporter: Reporter) -> None:
         """Read and plan while there is no executing connection: a big file takes long, and nothing is to wait idle for it."""

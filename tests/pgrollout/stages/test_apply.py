@@ -27,6 +27,7 @@ from pgrollout.errors import (
 )
 from pgrollout.postgres.atlas_lock import LOCK_KEY
 from pgrollout.stages.apply import TakenBackup
+from pgrollout.stages.reviewed import read_reviewed
 from pgrollout.stages.stage import Outcome
 from tests.project import (
     AT_THE_GATE,
@@ -307,6 +308,39 @@ def test_a_run_that_is_tried_again_keeps_its_name(project: Project, mode: str) -
         ("run", "done", None, True)
     ]
     assert project.database.execute("SELECT run FROM pgrollout.backup") == [("run",)]
+
+
+def test_a_run_goes_on_with_the_rest_of_its_plan(project: Project) -> None:
+    """A try that was cut short has changed what a plan would be; what is left of the approved one is not another one."""
+    project.write(
+        {
+            "1_a.sql": "CREATE TABLE a (id int);\n",
+            "2_b.sql": "SELECT 1 / coalesce(current_setting('test.divisor', true), '1')::int;\n",
+        }
+    )
+    release = read_reviewed(project.settings()).release.digest
+    approved = project.apply(dry_run=True).plan
+    asked: dict[str, Any] = {"plan": approved, "release": release}
+    set_divisor(project, 0)
+    with pytest.raises(StatementFailed):
+        project.apply(run_id="run", **asked)
+    assert project.versions() == ["1"]
+    set_divisor(project, 1)
+
+    with pytest.raises(PlanChanged):
+        project.apply(run_id="another", **asked)
+    with pytest.raises(PlanChanged):
+        project.apply(run_id="run", plan=approved)  # of whatever release
+    report = project.apply(run_id="run", **asked)
+
+    assert ([file.name for file in report.applied], project.versions()) == (["2_b.sql"], ["1", "2"])
+    assert project.database.execute("SELECT id, plan, outcome FROM pgrollout.run") == [("run", approved, "done")]
+
+
+def set_divisor(project: Project, value: int) -> None:
+    """Set what a migration divides by, for connections that begin now."""
+    (name,) = project.database.execute("SELECT quote_ident(current_database())")[0]
+    project.database.execute(f"ALTER DATABASE {name} SET test.divisor = {value}")
 
 
 BACKUP = TakenBackup(
