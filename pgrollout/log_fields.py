@@ -8,21 +8,21 @@ Who writes them into a line is left to ``commands.logs``.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-_current: Mapping[str, str] = {}
+_told: list[Mapping[str, str]] = []
+"""What each block that lasts has told, the newest last. Blocks of two threads may end in any order."""
 
 
 def current() -> Mapping[str, str]:
     """Return what is known now."""
-    return _current
+    return {key: value for fields in tuple(_told) for key, value in fields.items()}
 
 
 @contextmanager
 def about(**fields: str) -> Iterator[None]:
     """Add fields while the block lasts; an empty one says nothing."""
-    global _current
-    before = _current
-    _current = {**before, **{key: value for key, value in fields.items() if value}}
+    told = {key: value for key, value in fields.items() if value}
+    _told.append(told)
     try:
         yield
     finally:
-        _current = before
+        _told[:] = [each for each in _told if each is not told]

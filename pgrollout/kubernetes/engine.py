@@ -324,9 +324,9 @@ class _Watched:
                     await asyncio.sleep(1)
             else:
                 await asyncio.wait([reader.task], timeout=0.2)
-        if found is not None and reader.task is not None:
-            # What people are told comes before, and may still be on its way.
-            await asyncio.wait([reader.task], timeout=1)
+        # What people are told, also of a pod before this one, may still be on its way.
+        reading = [each.task for each in self._readers.values() if each.task is not None]
+        await asyncio.wait(reading, timeout=2)
         return found
 
     def _failed(self, ended: Ended, said: str = "") -> JobFailed:

@@ -152,7 +152,7 @@ def job_in(folder: Path, workflow: dict[str, Any], **environment: str) -> Job:
         each.mkdir(parents=True)
     for name in ("output", "summary"):
         (home / name).touch()
-    _program(home / "bin" / "pgrollout", f'exec {sys.executable} -c "from pgrollout.cli import main; main()" "$@"')
+    _program(home / "bin" / "pgrollout", f'exec "{sys.executable}" -c "from pgrollout.cli import main; main()" "$@"')
     kept = {name: os.environ[name] for name in ("PREFECT_HOME", "PYTHONPATH") if name in os.environ}
     own = {
         "PATH": f"{home / 'bin'}:{os.environ['PATH']}",

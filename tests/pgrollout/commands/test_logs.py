@@ -155,3 +155,17 @@ def test_verbose_shows_debug_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     logging.getLogger("pgrollout.x").debug("shown")
 
     assert stderr.getvalue() == "shown\n"
+
+
+def test_blocks_that_end_in_any_order_leave_nothing() -> None:
+    """As those of two threads do."""
+    first, second = about(run="r1"), about(run="r2")
+    first.__enter__()
+    second.__enter__()
+
+    first.__exit__(None, None, None)
+    during = as_json("waiting")
+    second.__exit__(None, None, None)
+
+    assert during["run"] == "r2"
+    assert "run" not in as_json("waiting")
