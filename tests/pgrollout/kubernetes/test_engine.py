@@ -188,7 +188,7 @@ def test_a_pod_that_was_evicted_is_replaced(serve: Serve) -> None:
     said: list[str] = []
 
     assert run(said) == DONE
-    assert said == ["first", "second"]
+    assert sorted(said) == ["first", "second"]  # here both are there at once
 
 
 @pytest.mark.parametrize(
