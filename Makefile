@@ -29,8 +29,12 @@ ui: setup  ## start a Prefect server with the deployments registered, for the br
 	@$(BIN)/python -m flows.ui
 
 .PHONY: test
-test: setup  ## run all tests but e2e, on each core
-	@$(BIN)/python -m pytest -m "not e2e" --numprocesses=auto --maxprocesses=4 --dist=worksteal
+test: setup  ## run all tests but e2e and the longest, on each core
+	@$(BIN)/python -m pytest -m "not e2e and not long" --numprocesses=auto --maxprocesses=4 --dist=worksteal
+
+.PHONY: test-long
+test-long: setup  ## run the tests that take longest, and need no cluster
+	@$(BIN)/python -m pytest -m "long and not e2e" --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 .PHONY: image
 image:  ## build the image, as IMAGE, with docker, podman or buildah; BASE=… is what it is built on
@@ -39,7 +43,7 @@ image:  ## build the image, as IMAGE, with docker, podman or buildah; BASE=… i
 .PHONY: e2e
 e2e: setup  ## run the tests that need a cluster: KUBECONFIG's, or the one that PGROLLOUT_CLUSTER can start
 	@$(BIN)/python -m tests.e2e.cluster
-	@PGROLLOUT_REQUIRE="cluster,$$PGROLLOUT_REQUIRE" $(BIN)/python -m pytest -m e2e
+	@PGROLLOUT_REQUIRE="cluster,$$PGROLLOUT_REQUIRE" $(BIN)/python -m pytest -m e2e tests/e2e
 
 .PHONY: kill-matrix
 kill-matrix: setup  ## kill runs at every message, in every way; takes hours, writes docs/kill-matrix.md

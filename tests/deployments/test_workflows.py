@@ -216,7 +216,7 @@ def pull_request(tmp_path: Path) -> Iterator[Job]:
         shutil.rmtree(location.read_text().strip(), ignore_errors=True)
 
 
-@pytest.mark.e2e
+@pytest.mark.long
 def test_pull_request_is_checked(pull_request: Job) -> None:
     """Findings are about what is new, at their lines; the plan is a comment, and the same one the next time."""
     written = {

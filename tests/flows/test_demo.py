@@ -130,6 +130,7 @@ def ended(client: SyncPrefectClient, run: FlowRun) -> FlowRun | None:
     return found if found.state is not None and found.state.is_final() else None
 
 
+@pytest.mark.long
 def test_run_from_the_browser(ui: Ui, checkout: Path) -> None:
     """A run that is started there is cancelled in an orderly way, the next one goes on, and Ctrl-C ends everything."""
     with (

@@ -284,6 +284,7 @@ def start(project: Project, api_url: str, **environment: str) -> "subprocess.Pop
     )
 
 
+@pytest.mark.long
 def test_server_killed_in_mid_run(
     project: Project, upgraded: Path, tmp_path_factory: pytest.TempPathFactory, prefect_server: PrefectServer
 ) -> None:

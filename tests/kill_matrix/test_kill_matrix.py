@@ -9,7 +9,9 @@ from tests.kill_matrix.running import VERSIONS, matrix
 pytestmark = pytest.mark.postgres
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "version", [pytest.param(each, marks=pytest.mark.long if each == 16 else ()) for each in VERSIONS]
+)
 def test_whatever_dies_each_statement_takes_effect_once(version: int) -> None:
     """Killed anywhere, in any way, and run again: all is as if nobody had disturbed it."""
     with matrix(2) as (made, pool):  # each waits more than it works
