@@ -388,14 +388,3 @@ def test_an_online_build_outlives_its_pod(bench: Bench) -> None:
     with bench.connected() as connection:
         found = connection.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'b_id'::regclass").fetchall()
         assert found == [(True,)]
-
-
-def test_the_api_server_may_go_away(bench: Bench) -> None:
-    """Killed in mid-apply and started again: the log is read on where it was left, and the report comes back."""
-    with bench.gate_closed():
-        running = Background(lambda: bench.apply(bench.jobs()))
-        bench.at_the_gate()
-        bench.namespace.cluster.restart_api_server()
-
-    running.report()
-    assert bench.rows() == (1, 1)
