@@ -47,6 +47,7 @@ class Shop:
     namespace: Namespace
     postgres: Postgres
     prefect: PrefectServer
+    """In direct mode nobody looks at it."""
     images: Images
     scratch: Path
     release: str = "shop"
@@ -86,6 +87,10 @@ class Shop:
             line.removeprefix("alert ") for line in self.namespace.log(RECEIVER).splitlines() if line[:6] == "alert "
         ]
 
+    def direct_values(self) -> Json:
+        """Return the chart's values for direct mode: without Prefect, nothing of which is needed."""
+        return {key: value for key, value in self.values().items() if key not in ("prefect", "alerts", "runner")}
+
     def values(self, **more: Any) -> Json:
         """Return the chart's values, as a team would write them."""
         repository, _, tag = self.images.tool().rpartition(":")
@@ -118,10 +123,10 @@ class Shop:
             values[key] = {**values[key], **value} if isinstance(values.get(key), dict) else value
         return values
 
-    def helm(self, *arguments: str, **more: Any) -> str:
+    def helm(self, values: Json | None = None, **more: Any) -> str:
         """Install or upgrade the release, and wait for its hooks."""
-        verb = ["upgrade", "--install", self.release, CHART, "--values=-", "--timeout=5m", *arguments]
-        return self.namespace.run("helm", *verb, stdin=json.dumps(self.values(**more)))
+        verb = ["upgrade", "--install", self.release, CHART, "--values=-", "--timeout=5m"]
+        return self.namespace.run("helm", *verb, stdin=json.dumps(values or self.values(**more)))
 
     def submit(self, *options: str) -> "Submitted":
         """Start ``pgrollout submit`` in a pod, as CI does somewhere."""
