@@ -17,6 +17,10 @@ from dataclasses import asdict, dataclass
 from pgrollout import __version__
 from pgrollout.errors import ExitCode, PgrolloutError
 
+REQUEST = "PGROLLOUT_STAGE_REQUEST"
+"""Variable with what a stage in a pod is asked, as JSON."""
+MESSAGE = "PGROLLOUT_TERMINATION_MESSAGE"
+"""Variable with the file that becomes the pod's termination message."""
 MARK = "pgrollout-outcome"
 FAILED = "stage failed"
 """Event in the log of a stage that failed, for who reads that alone: the outcome says the same."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pgrollout import delivery
 from pgrollout.commands.logs import set_up_logging
 from pgrollout.commands.options import answer, example, log_options
-from pgrollout.delivery import Outcome
+from pgrollout.delivery import MESSAGE, REQUEST, Outcome
 from pgrollout.errors import ConfigurationError, PgrolloutError
 from pgrollout.settings import Database
 from pgrollout.stages.stage import Report, Request
@@ -20,8 +20,6 @@ from pgrollout.stages.stage import Report, Request
 log = logging.getLogger(__name__)
 
 STAGES = ("build", "validate", "hash", "backup", "apply", "verify", "drift")
-REQUEST = "PGROLLOUT_STAGE_REQUEST"
-MESSAGE = "PGROLLOUT_TERMINATION_MESSAGE"
 
 
 @click.command(

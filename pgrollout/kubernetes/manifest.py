@@ -12,13 +12,13 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from pgrollout.delivery import MESSAGE, REQUEST
 from pgrollout.errors import ConfigurationError, ExitCode
 
 Manifest = dict[str, Any]
 
 CONTAINER = "stage"
 """Name of the container, in the template, that runs the stage."""
-REQUEST, MESSAGE = "PGROLLOUT_STAGE_REQUEST", "PGROLLOUT_TERMINATION_MESSAGE"
 MESSAGE_PATH = "/dev/termination-log"
 DIGEST = "pgrollout/request-digest"
 """Annotation with the digest of what the Job was asked."""
