@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pgrollout import interrupts
+from pgrollout import delivery, interrupts
 from pgrollout.delivery import Outcome
 from pgrollout.errors import ClusterRefused, ClusterUnreachable, ExitCode, JobFailed
 from pgrollout.kubernetes import cluster, engine
@@ -254,3 +254,19 @@ def test_a_log_that_is_lost_leaves_the_error(serve: Serve, monkeypatch: pytest.M
     monkeypatch.setattr(engine, "REST_SECONDS", 0.2)
     serve(script)
     assert run() == Outcome(4, "history differs", "OutOfOrder")
+
+
+def test_memory_that_ran_out_is_not_worth_another_try(serve: Serve) -> None:
+    """A child was killed for it, and the stage took that for something that waiting cures: it says so, and is not believed."""
+    said = Outcome(75, "pg_dump ended with -9.", "WaitingCanCure")
+
+    async def script(api: ApiServer, made: dict[str, Any]) -> None:
+        api.pod(made, POD, {}, {"running": {}})
+        api.say(POD, *delivery.lines(said))
+        message = delivery.notice(said).to_json()
+        api.pod(made, POD, {}, {"terminated": {"exitCode": 75, "reason": "OOMKilled", "message": message}})
+
+    serve(script)
+    with pytest.raises(JobFailed, match=r"ran out of memory: pg_dump ended with -9. Raise the memory limit") as caught:
+        run()
+    assert caught.value.code is ExitCode.FAILED
