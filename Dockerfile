@@ -17,8 +17,8 @@ RUN apt-get update -q && apt-get install -qy --no-install-recommends binutils \
     && python3 -m venv /build/tools && python3 -m venv --without-pip /opt/pgrollout
 WORKDIR /build/source
 COPY requirements-build.lock requirements-image.lock ./
-RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=pip_cert --mount=type=cache,target=/root/.cache/pip \
-    export PIP_CONFIG_FILE=/run/secrets/pip.conf PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=pip_cert --mount=type=cache,target=/build/cache \
+    export PIP_CONFIG_FILE=/run/secrets/pip.conf PIP_CACHE_DIR=/build/cache PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
     && /build/tools/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements-build.lock \
     && /build/tools/bin/python -m pip --python /opt/pgrollout/bin/python3 install --quiet --no-compile \
         --require-hashes --no-deps --only-binary :all: -r requirements-image.lock

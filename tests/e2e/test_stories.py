@@ -287,8 +287,8 @@ def test_what_was_granted_is_what_was_used(shop: Shop) -> None:
     """The audit log of the API server has each right of the runner's Role at work, and no request that was refused."""
     folder = shop.namespace.cluster.folder
     log = Path(os.environ.get("DEV_CLUSTER_STATE", "/var/lib/dev-cluster")) / "log" / "audit.log"
-    if folder is None or not log.is_file():
-        pytest.skip("this cluster's audit log cannot be read from here")
+    if folder is None:
+        pytest.skip("this cluster came from elsewhere: its audit log cannot be read from here")
     account = f"system:serviceaccount:{shop.namespace.name}:shop-pgrollout-runner"
     used, refused = set(), []
     for line in log.read_text().splitlines():
